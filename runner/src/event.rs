@@ -1,0 +1,152 @@
+//! What happens in a run, as facts for readers: terminal, JSON lines, report, replay.
+
+use autoclave_policies::Level;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{CommitId, Cost, Dropped, ExperimentNumber, Metric, RunId, Usage, Verdict};
+
+/// One fact of a run. Facts only: nothing of how to show them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Version of this format; 1.
+    pub v: u32,
+    /// Position in the run's stream, from 1, without gaps.
+    pub seq: u64,
+    /// When it was emitted; milliseconds since 1970.
+    pub at_ms: i64,
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    RunStarted {
+        run: RunId,
+        marker: String,
+        base: CommitId,
+        backend: String,
+        level: Level,
+        resumed: bool,
+    },
+    Warning {
+        message: String,
+    },
+    Preparing {
+        command: String,
+    },
+    Prepared {
+        seconds: f64,
+    },
+    /// One reading of the base commit.
+    BaselineReading {
+        value: Metric,
+        seconds: f64,
+    },
+    /// `noise` is the relative standard deviation of one reading, as a fraction.
+    BaselineMeasured {
+        value: Metric,
+        noise: f64,
+        readings: u32,
+    },
+    ExperimentStarted {
+        experiment: ExperimentNumber,
+        of: u32,
+        champion: CommitId,
+        champion_value: Metric,
+    },
+    AgentStarted {
+        experiment: ExperimentNumber,
+        session: Option<String>,
+        model: Option<String>,
+    },
+    /// Something the agent wrote for people; cut to 2,000 characters.
+    AgentText {
+        experiment: ExperimentNumber,
+        text: String,
+    },
+    AgentTool {
+        experiment: ExperimentNumber,
+        tool: String,
+        summary: String,
+    },
+    /// A tool call that the sandbox or a permission rule refused.
+    AgentDenied {
+        experiment: ExperimentNumber,
+        tool: String,
+        message: String,
+    },
+    AgentRetry {
+        experiment: ExperimentNumber,
+        attempt: u32,
+        error_status: Option<u16>,
+        delay_ms: u64,
+    },
+    AgentFinished {
+        experiment: ExperimentNumber,
+        usage: Usage,
+        seconds: f64,
+        outcome: String,
+    },
+    CandidateBuilt {
+        experiment: ExperimentNumber,
+        commit: CommitId,
+        paths: u32,
+        dropped: Vec<Dropped>,
+    },
+    GuardStarted {
+        experiment: Option<ExperimentNumber>,
+        guard: String,
+    },
+    GuardFinished {
+        experiment: Option<ExperimentNumber>,
+        guard: String,
+        passed: bool,
+        value: Option<Metric>,
+        detail: String,
+    },
+    /// A failing guard's output goes back to the agent.
+    Rework {
+        experiment: ExperimentNumber,
+        guard: String,
+        attempt: u32,
+        of: u32,
+    },
+    /// One pair measured; `gain` is its relative gain, `evidence` is ln E, kept at ln(1/alpha).
+    PairMeasured {
+        experiment: ExperimentNumber,
+        pair: u32,
+        champion: Metric,
+        candidate: Metric,
+        gain: f64,
+        evidence: f64,
+        threshold: f64,
+    },
+    Decided {
+        experiment: ExperimentNumber,
+        verdict: Verdict,
+        commit: Option<CommitId>,
+        value: Option<Metric>,
+        gain: Option<f64>,
+        pairs: u32,
+        cost_usd: Cost,
+        seconds: f64,
+        summary: String,
+        /// Why, for people.
+        detail: String,
+    },
+    /// The run waits; `until_ms` is in milliseconds since 1970.
+    Waiting {
+        reason: String,
+        until_ms: i64,
+    },
+    RunFinished {
+        run: RunId,
+        reason: String,
+        kept: u32,
+        experiments: u32,
+        champion: CommitId,
+        champion_value: Metric,
+    },
+}

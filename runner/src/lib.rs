@@ -1,0 +1,9 @@
+//! Runs experiments in sandboxes, measures them, decides, and remembers.
+//!
+//! Ranks, imports point down only: `campaign` > `agent, gateway, ledger, repo, sandbox` >
+//! `event, marker, decide` > `model`. The last two ranks are pure.
+
+pub mod event;
+pub mod marker;
+pub mod model;
+pub mod sandbox;

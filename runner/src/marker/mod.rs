@@ -1,0 +1,168 @@
+//! A named goal: what may change, the metric, the guards, the limits.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use autoclave_policies::Limits;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Cost, Direction, Metric};
+
+/// One marker of `.autoclave/config.yaml`, checked: every field holds what it says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Marker {
+    /// `[a-z0-9-]+`, unique in its file; also a branch name.
+    pub name: String,
+    pub description: String,
+    pub status: Status,
+    pub target: Target,
+    pub prepare: Option<Step>,
+    pub metric: MetricSpec,
+    /// In the order written; may be empty.
+    pub guards: Vec<GuardSpec>,
+    pub limits: LoopLimits,
+    pub agent: AgentSpec,
+    pub sandbox: SandboxSpec,
+}
+
+/// Whether a marker may be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Active,
+    Paused,
+}
+
+/// What may change, as globs relative to the repository root, checked but not yet compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// At least one.
+    pub mutable: Vec<String>,
+    pub immutable: Vec<String>,
+    pub hidden: Vec<String>,
+    pub scratch: Vec<String>,
+}
+
+/// A shell command with its time limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Given to `sh -c` inside the sandbox; not empty.
+    pub command: String,
+    pub timeout: Duration,
+}
+
+/// The number to improve and how sure to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricSpec {
+    pub command: String,
+    pub extract: Extract,
+    pub name: Option<String>,
+    pub unit: Option<String>,
+    pub direction: Direction,
+    /// What the user believes; only compared with what is measured.
+    pub baseline: Option<Metric>,
+    /// Run once per side before its first measurement.
+    pub build: Option<String>,
+    pub timeout: Duration,
+    /// Smallest relative gain worth keeping, as a fraction (0.03 is 3 %); at least 0.
+    pub min_effect: f64,
+    /// Relative gain the test is sized for, as a fraction; above 0.
+    pub design_effect: f64,
+    /// Chance of keeping a candidate that is no better; between 0 and 0.5, exclusive.
+    pub alpha: f64,
+    /// Pairs after which a comparison is inconclusive; at least 1.
+    pub max_pairs: u32,
+    /// Stop the run when the champion reaches it.
+    pub target: Option<Metric>,
+}
+
+/// How a number is found in what a command prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extract {
+    /// A shell filter run in the sandbox over the command's standard output.
+    Filter(String),
+    /// The first group of a regular expression.
+    Regex(String),
+    /// `METRIC name=value` lines.
+    MetricLines { name: String },
+}
+
+/// A check that must not get worse.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuardSpec {
+    /// For people; `guard` or `guard-2` where the file gives none.
+    pub name: String,
+    pub command: String,
+    /// Without it the exit code decides.
+    pub extract: Option<Extract>,
+    /// With `extract`: the bound; `None` is the base's own value.
+    pub threshold: Option<Metric>,
+    /// `Higher`: at least the threshold; `Lower`: at most.
+    pub direction: Direction,
+    /// How often a failing guard's output goes back to the agent.
+    pub rework_attempts: u32,
+    pub timeout: Duration,
+}
+
+/// How long the loop goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoopLimits {
+    /// Wall time of one agent session.
+    pub budget_per_experiment: Duration,
+    pub max_experiments: u32,
+    pub max_cost_usd: Option<Cost>,
+    /// Experiments in a row without a keep after which the run stops.
+    pub stop_after_no_gain: u32,
+    /// Experiments in a row without a keep before the brief asks to refine, then to pivot.
+    pub refine_after: u32,
+    pub pivot_after: u32,
+}
+
+/// Which agent works, and how it is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSpec {
+    pub name: String,
+    pub model: Option<String>,
+    /// Claude Code's permission mode; `bypassPermissions` is `--dangerously-skip-permissions`.
+    pub permission_mode: String,
+    pub allowed_tools: Vec<String>,
+    pub disallowed_tools: Vec<String>,
+    /// Program and leading arguments; not empty.
+    pub command: Vec<String>,
+    pub protocol: Protocol,
+    pub max_turns: Option<u32>,
+}
+
+/// How an agent is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Claude Code's stream-json.
+    ClaudeCode,
+    /// Any program: the brief on standard input, plain text out, the exit code counts.
+    None,
+}
+
+/// Where and with what the executions run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SandboxSpec {
+    pub backend: BackendChoice,
+    /// A preset's name or the path of a YAML file in the repository.
+    pub policy: String,
+    /// Host paths that are visible read-only; a leading `~/` is the user's home.
+    pub read: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub limits: Limits,
+    /// Weaker levels the user accepts by name.
+    pub allow_degraded: Vec<String>,
+}
+
+/// Which backend contains the executions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendChoice {
+    Auto,
+    Process,
+    Container,
+}

@@ -1,0 +1,13 @@
+//! The words of a run as types: ids, numbers, changes, verdicts.
+
+mod change;
+mod ids;
+mod metric;
+mod usage;
+mod verdict;
+
+pub use change::{Change, ChangeKind, Dropped, FileKind, SnapshotEntry};
+pub use ids::{CommitId, ExperimentNumber, InvalidCommitId, RunId};
+pub use metric::{Direction, Metric, NotFinite};
+pub use usage::{Cost, Usage};
+pub use verdict::{DiscardReason, Verdict, VoidReason};

@@ -150,3 +150,8 @@ pub enum EventKind {
         champion_value: Metric,
     },
 }
+
+/// Reads events as they happen. A reader that fails never stops a run.
+pub trait Reporter: Send {
+    fn event(&mut self, event: &Event);
+}

@@ -1,0 +1,50 @@
+//! Why a campaign cannot go on.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::agent::AgentError;
+use crate::gateway::GatewayError;
+use crate::ledger::LedgerError;
+use crate::repo::RepoError;
+use crate::sandbox::SandboxError;
+
+/// Our machinery, or what it was given, does not allow to go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    #[error("could not write `{}`", path.display())]
+    Folder {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error("marker `{marker}`: {problem}")]
+    Marker { marker: String, problem: String },
+    /// One refusal a line.
+    #[error("the policy of marker `{marker}` cannot be enforced here: {}", refusals.join("; "))]
+    Refused { marker: String, refusals: Vec<String> },
+    #[error("the base commit is not green: {0}")]
+    BaselineNotGreen(String),
+    #[error("`prepare` failed: {0}")]
+    Prepare(String),
+    #[error("the model's service refused the credential: {0}")]
+    Unauthorized(String),
+    #[error("the ledger of run `{run}` does not make sense: {problem}")]
+    BrokenRun { run: String, problem: String },
+    #[error("{problem}")]
+    Nothing { problem: String },
+    #[error("experiments {earlier} and {later} conflict in {}", paths.join(", "))]
+    Conflict { earlier: String, later: String, paths: Vec<String> },
+    #[error("interrupted")]
+    Interrupted,
+}

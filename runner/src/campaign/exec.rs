@@ -1,0 +1,98 @@
+//! Any command in the same sandbox, on a snapshot of a commit.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::CampaignError;
+use super::clock;
+use super::workshop::{HostFacts, Workshop};
+use crate::marker::Marker;
+use crate::model::{Change, CommitId};
+use crate::repo::Repo;
+use crate::sandbox::{ChangeLimits, Changes, Enforcement, Execution, Exit, Network, OutputSink};
+
+/// A command to run contained.
+#[derive(Debug)]
+pub struct ExecRequest {
+    /// Its target says what is writable.
+    pub marker: Marker,
+    /// The commit to start from; `None` is HEAD.
+    pub base: Option<String>,
+    pub argv: Vec<OsString>,
+    pub stdin: Vec<u8>,
+    pub timeout: Duration,
+    /// The branch that takes the changes; `None` only lists them.
+    pub branch: Option<String>,
+    pub host: HostFacts,
+    pub cancel: CancellationToken,
+}
+
+/// What the command came to.
+#[derive(Debug)]
+pub struct ExecOutcome {
+    pub exit: Exit,
+    pub wall: Duration,
+    pub enforcement: Enforcement,
+    pub changes: Changes,
+    /// The commit on the branch, when one was asked for and something changed.
+    pub commit: Option<CommitId>,
+}
+
+/// Runs a command in a sandbox without network and takes its changes.
+///
+/// # Errors
+///
+/// Those of the repository and the sandbox; a failing command is a value.
+pub async fn exec(
+    repo: Repo,
+    request: ExecRequest,
+    output: &mut dyn OutputSink,
+) -> Result<ExecOutcome, CampaignError> {
+    let base = repo.resolve(request.base.as_deref())?;
+    let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
+    let side = workshop.base_side().await?;
+    let subject = request.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let execution = Execution {
+        snapshot: &side.agent,
+        plan: &workshop.plan,
+        argv: request.argv,
+        env: BTreeMap::new(),
+        stdin: request.stdin,
+        network: Network::None,
+        views: Vec::new(),
+        timeout: request.timeout,
+        cancel: request.cancel,
+    };
+    let finished = workshop.sandbox.execute(execution, output).await?;
+    let accept = |path: &_| workshop.is_mutable(path);
+    let changes = finished.remains.changes(&accept, ChangeLimits::default())?;
+    let commit = match request.branch {
+        Some(branch) if !changes.accepted.is_empty() => {
+            Some(commit_to(&workshop, &branch, &subject, &changes.accepted)?)
+        }
+        _ => None,
+    };
+    Ok(ExecOutcome {
+        exit: finished.exit,
+        wall: finished.wall,
+        enforcement: workshop.sandbox.enforcement(),
+        changes,
+        commit,
+    })
+}
+
+fn commit_to(
+    workshop: &Workshop,
+    branch: &str,
+    subject: &str,
+    changes: &[Change],
+) -> Result<CommitId, CampaignError> {
+    let repo = &workshop.repo;
+    let message = format!("Run `{subject}` in a sandbox\n");
+    let commit = repo.commit_candidate(&workshop.base, changes, &message, clock::now_seconds())?;
+    repo.create_branch(branch, &commit)?;
+    Ok(commit)
+}

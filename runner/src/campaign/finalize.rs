@@ -1,0 +1,300 @@
+//! The winners as a clean, reviewable branch, measured afresh.
+
+use tokio_util::sync::CancellationToken;
+
+use super::CampaignError;
+use super::clock;
+use super::emitter::Emitter;
+use super::measure::GuardResult;
+use super::run::latest_progress;
+use super::workshop::{HostFacts, Side, Workshop};
+use crate::decide::progress::{ExperimentRecord, Progress};
+use crate::event::Reporter;
+use crate::marker::Marker;
+use crate::model::{CommitId, ExperimentNumber, Metric, Verdict};
+use crate::repo::{Picked, Repo};
+
+/// What to make of a marker's newest run.
+#[derive(Debug)]
+pub struct FinalizeRequest {
+    pub marker: Marker,
+    /// The branch to make; `None` is `autoclave/<marker>-final`.
+    pub branch: Option<String>,
+    /// All winners in one commit.
+    pub squash: bool,
+    pub host: HostFacts,
+    pub cancel: CancellationToken,
+}
+
+/// The finished branch and what was measured on it.
+#[derive(Debug)]
+pub struct Finalized {
+    pub run: String,
+    pub branch: String,
+    pub base: CommitId,
+    pub commits: Vec<FinalizedCommit>,
+    /// Name, result and detail of each guard on the branch, in order.
+    pub guards: Vec<(String, bool, String)>,
+    pub base_value: Metric,
+    pub final_value: Metric,
+    /// Relative gain, positive is better, with its interval.
+    pub gain: f64,
+    pub interval: (f64, f64),
+    pub pairs: u32,
+    /// The Markdown body for a pull request, as written beside the run.
+    pub markdown: String,
+    pub markdown_path: std::path::PathBuf,
+}
+
+/// One commit of the finished branch.
+#[derive(Debug)]
+pub struct FinalizedCommit {
+    pub commit: CommitId,
+    pub subject: String,
+    pub experiments: Vec<ExperimentNumber>,
+}
+
+/// Cherry-picks the kept commits of the newest run onto its base, checks the result and makes the
+/// branch. The checkout, index and HEAD are not touched.
+///
+/// # Errors
+///
+/// [`CampaignError::Nothing`] when nothing was kept, [`CampaignError::Conflict`] when two winners
+/// do not fit together, [`CampaignError::BaselineNotGreen`] when a guard fails on the result.
+pub async fn finalize(
+    repo: Repo,
+    request: FinalizeRequest,
+    reporter: &mut dyn Reporter,
+) -> Result<Finalized, CampaignError> {
+    let FinalizeRequest { marker, branch, squash, host, cancel } = request;
+    let nothing = |problem: String| CampaignError::Nothing { problem };
+    let (folder, progress) = latest_progress(&repo.runs_dir(), &marker.name)?
+        .ok_or_else(|| nothing(format!("marker `{}` has no run yet", marker.name)))?;
+    let kept: Vec<&ExperimentRecord> =
+        progress.experiments.iter().filter(|e| e.verdict == Verdict::Keep).collect();
+    if kept.is_empty() {
+        return Err(nothing(format!("run `{}` kept nothing", progress.run)));
+    }
+    let branch = branch.unwrap_or_else(|| format!("autoclave/{}-final", marker.name));
+    let mut emitter = Emitter::unrecorded(reporter);
+    let workshop = Workshop::open(repo, marker, progress.base.clone(), &host)?;
+    let (tip, commits) = pick(&workshop, &progress, &kept, squash)?;
+    let base = workshop.base_side().await?;
+    let base = workshop.prepare(base, &mut emitter, &cancel).await?;
+    let side = workshop.side_of(&base, &tip).await?;
+    let guards = check_guards(&workshop, &progress, &side, &cancel).await?;
+    let compared = measure(&workshop, &progress, &base, &side, &cancel).await?;
+    let mut finalized = Finalized {
+        run: progress.run.to_string(),
+        branch: branch.clone(),
+        base: progress.base.clone(),
+        commits,
+        guards,
+        base_value: compared.base,
+        final_value: compared.tip,
+        gain: compared.gain,
+        interval: compared.interval,
+        pairs: compared.pairs,
+        markdown: String::new(),
+        markdown_path: folder.path().join("finalize.md"),
+    };
+    finalized.markdown = markdown(&finalized, &workshop.marker, &kept);
+    // The report is there before the branch: who sees the branch can read why.
+    folder.write("finalize.md", finalized.markdown.as_bytes())?;
+    workshop.repo.create_branch(&branch, &tip)?;
+    Ok(finalized)
+}
+
+/// Builds the commits of the branch in the object database.
+fn pick(
+    workshop: &Workshop,
+    progress: &Progress,
+    kept: &[&ExperimentRecord],
+    squash: bool,
+) -> Result<(CommitId, Vec<FinalizedCommit>), CampaignError> {
+    let repo = &workshop.repo;
+    let mut tip = progress.base.clone();
+    let mut commits: Vec<FinalizedCommit> = Vec::new();
+    let mut before = progress.baseline.as_ref().map(|baseline| baseline.value);
+    for experiment in kept {
+        let commit = experiment.commit.as_ref().expect("a kept experiment has a commit");
+        let subject = subject(experiment);
+        let message = message(&subject, workshop, progress, experiment, before);
+        match repo.cherry_pick(&tip, commit, &message, clock::now_seconds())? {
+            Picked::Done(picked) => {
+                tip = picked.clone();
+                commits.push(FinalizedCommit { commit: picked, subject, experiments: vec![experiment.n] });
+            }
+            Picked::Empty => {
+                if let Some(last) = commits.last_mut() {
+                    last.experiments.push(experiment.n);
+                }
+            }
+            Picked::Conflict { paths } => {
+                let earlier = commits.last().and_then(|c| c.experiments.last());
+                return Err(CampaignError::Conflict {
+                    earlier: earlier.map_or_else(|| "the base".into(), ToString::to_string),
+                    later: experiment.n.to_string(),
+                    paths: paths.iter().map(ToString::to_string).collect(),
+                });
+            }
+        }
+        before = experiment.value;
+    }
+    if squash {
+        let subject = match kept {
+            [only] => self::subject(only),
+            _ => format!("Improve {} ({} experiments)", workshop.marker.name, kept.len()),
+        };
+        let list: String = kept.iter().map(|e| format!("- {}\n", self::subject(e))).collect();
+        let text = format!("{subject}\n\n{list}\nAutoclave-Run: {}\n", progress.run);
+        let squashed = repo.squash(&progress.base, &tip, &text, clock::now_seconds())?;
+        let experiments = kept.iter().map(|e| e.n).collect();
+        return Ok((squashed.clone(), vec![FinalizedCommit { commit: squashed, subject, experiments }]));
+    }
+    Ok((tip, commits))
+}
+
+fn subject(experiment: &ExperimentRecord) -> String {
+    let line = experiment.summary.lines().next().unwrap_or("").trim();
+    if line.is_empty() { format!("Experiment {}", experiment.n) } else { line.to_owned() }
+}
+
+fn message(
+    subject: &str,
+    workshop: &Workshop,
+    progress: &Progress,
+    experiment: &ExperimentRecord,
+    before: Option<Metric>,
+) -> String {
+    let name = workshop.marker.metric.name.as_deref().unwrap_or("metric");
+    let unit = workshop.marker.metric.unit.as_deref().unwrap_or("");
+    let mut text = format!("{subject}\n\n");
+    if let (Some(before), Some(after)) = (before, experiment.value) {
+        text.push_str(&format!("Autoclave-Metric: {name} {before}{unit} -> {after}{unit}\n"));
+    }
+    if let Some(gain) = experiment.gain {
+        let percent = 100.0 * gain;
+        text.push_str(&format!("Autoclave-Evidence: {percent:+.2} % over {} pairs\n", experiment.pairs));
+    }
+    text.push_str(&format!("Autoclave-Run: {}\nAutoclave-Experiment: {}\n", progress.run, experiment.n));
+    text
+}
+
+async fn check_guards(
+    workshop: &Workshop,
+    progress: &Progress,
+    side: &Side,
+    cancel: &CancellationToken,
+) -> Result<Vec<(String, bool, String)>, CampaignError> {
+    let bases = progress.baseline.as_ref().map_or(&[][..], |baseline| &baseline.guards);
+    let mut results = Vec::new();
+    for guard in &workshop.marker.guards {
+        let base = bases.iter().find(|base| base.name == guard.name).and_then(|base| base.value);
+        let GuardResult { passed, detail, output, .. } =
+            workshop.run_guard(guard, base, &side.measured, cancel).await?;
+        if !passed {
+            return Err(CampaignError::BaselineNotGreen(format!(
+                "guard `{}` on the finished branch: {detail}\n{output}",
+                guard.name
+            )));
+        }
+        results.push((guard.name.clone(), passed, detail));
+    }
+    Ok(results)
+}
+
+/// Base against the finished branch, in fresh pairs.
+struct Remeasured {
+    base: Metric,
+    tip: Metric,
+    gain: f64,
+    interval: (f64, f64),
+    pairs: u32,
+}
+
+async fn measure(
+    workshop: &Workshop,
+    progress: &Progress,
+    base: &Side,
+    tip: &Side,
+    cancel: &CancellationToken,
+) -> Result<Remeasured, CampaignError> {
+    let build = |what: &'static str, built: Result<_, String>| {
+        built.map_err(|why| CampaignError::BaselineNotGreen(format!("{what}: {why}")))
+    };
+    let base_built = build("the base", workshop.build(&base.measured, cancel).await?)?;
+    let tip_built = build("the finished branch", workshop.build(&tip.measured, cancel).await?)?;
+    let noise = progress.baseline.as_ref().map_or(0.0, |baseline| baseline.noise);
+    let pairs = if noise == 0.0 { 2 } else { 10 };
+    let mut readings = Vec::new();
+    for pair in 0..pairs {
+        let mut order = [(&base_built, 0), (&tip_built, 1)];
+        if clock::dice() & 1 == 1 {
+            order.reverse();
+        }
+        let mut values = [None, None];
+        for (snapshot, side) in order {
+            let reading = workshop.read_metric(snapshot, cancel).await?;
+            let value = reading
+                .value
+                .map_err(|why| CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output)))?;
+            values[side] = Some(value);
+        }
+        let [Some(base), Some(tip)] = values else { unreachable!("both sides were read") };
+        tracing::debug!(pair, %base, %tip, "measured");
+        readings.push((base, tip));
+    }
+    Ok(summarize(workshop, &readings))
+}
+
+fn summarize(workshop: &Workshop, readings: &[(Metric, Metric)]) -> Remeasured {
+    let sign = workshop.marker.metric.direction.sign();
+    let gains: Vec<f64> = readings
+        .iter()
+        .map(|(base, tip)| sign * (base.get() - tip.get()) / base.get().abs().max(f64::MIN_POSITIVE))
+        .collect();
+    let (gain, interval) = crate::decide::noise::mean_interval(&gains);
+    let bases: Vec<Metric> = readings.iter().map(|r| r.0).collect();
+    let tips: Vec<Metric> = readings.iter().map(|r| r.1).collect();
+    Remeasured {
+        base: crate::decide::noise::median(&bases),
+        tip: crate::decide::noise::median(&tips),
+        gain,
+        interval,
+        pairs: u32::try_from(readings.len()).unwrap_or(u32::MAX),
+    }
+}
+
+fn markdown(finalized: &Finalized, marker: &Marker, kept: &[&ExperimentRecord]) -> String {
+    let name = marker.metric.name.as_deref().unwrap_or("metric");
+    let unit = marker.metric.unit.as_deref().unwrap_or("");
+    let percent = |fraction: f64| format!("{:+.2} %", 100.0 * fraction);
+    let mut text = format!("# {}\n\n", if marker.description.is_empty() { &marker.name } else { &marker.description });
+    text.push_str(&format!(
+        "| | base | this branch | gain | interval (95 %) | pairs |\n|---|---|---|---|---|---|\n\
+         | {name} | {}{unit} | {}{unit} | {} | {} to {} | {} |\n\n",
+        finalized.base_value,
+        finalized.final_value,
+        percent(finalized.gain),
+        percent(finalized.interval.0),
+        percent(finalized.interval.1),
+        finalized.pairs,
+    ));
+    text.push_str("Measured afresh on the finished branch, in sandboxes the agent never touched.\n\n");
+    text.push_str("## Commits\n\n");
+    for commit in &finalized.commits {
+        let numbers: Vec<String> = commit.experiments.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("- `{}` {} (experiment {})\n", commit.commit.short(), commit.subject, numbers.join(", ")));
+    }
+    if !finalized.guards.is_empty() {
+        text.push_str("\n## Guards\n\n");
+        for (guard, passed, detail) in &finalized.guards {
+            let word = if *passed { "passed" } else { "failed" };
+            text.push_str(&format!("- {guard}: {word}{}\n", if detail == "passed" { String::new() } else { format!(" ({detail})") }));
+        }
+    }
+    let cost: crate::model::Cost = kept.iter().map(|e| e.usage.cost_usd).sum();
+    text.push_str(&format!("\nRun `{}`, base `{}`; the kept experiments cost {cost}.\n", finalized.run, finalized.base.short()));
+    text
+}

@@ -1,0 +1,25 @@
+//! The loop: does what the pure parts say, and the only place that sees more than one adapter.
+
+mod capture;
+mod clock;
+mod compare;
+mod emitter;
+mod error;
+mod exec;
+mod experiment;
+mod finalize;
+mod folder;
+mod gate;
+mod measure;
+mod preflight;
+mod run;
+mod session;
+mod workshop;
+
+pub use error::CampaignError;
+pub use exec::{ExecOutcome, ExecRequest, exec};
+pub use finalize::{Finalized, FinalizedCommit, FinalizeRequest, finalize};
+pub use folder::{RunFolder, list_runs};
+pub use preflight::{Check, CheckReport, CheckStatus, preflight};
+pub use run::{RunOutcome, RunRequest, latest_progress, run};
+pub use workshop::{HostFacts, Workshop};

@@ -1,0 +1,389 @@
+//! A whole run: opens or resumes it, and does what the ledger says is next.
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::clock;
+use super::emitter::Emitter;
+use super::experiment::Champion;
+use super::folder::{RunFolder, list_runs};
+use super::gate::{Gate, ModelService};
+use super::workshop::{HostFacts, Side, Workshop};
+use super::CampaignError;
+use crate::decide::noise;
+use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
+use crate::decide::record::{GuardBase, Record};
+use crate::event::{EventKind, Reporter};
+use crate::ledger::{self, Ledger};
+use crate::marker::Marker;
+use crate::model::{Metric, RunId, Verdict};
+use crate::repo::Repo;
+use crate::sandbox::Snapshot;
+
+/// What a run is asked to do.
+#[derive(Debug)]
+pub struct RunRequest {
+    pub marker: Marker,
+    /// The commit to start from; `None` is HEAD. Of no effect when a run is resumed.
+    pub base: Option<String>,
+    /// Starts afresh even where an unfinished run of the marker could go on.
+    pub fresh: bool,
+    /// `None` only for agents that speak no protocol.
+    pub service: Option<ModelService>,
+    pub host: HostFacts,
+    pub cancel: CancellationToken,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunOutcome {
+    pub run: RunId,
+    pub reason: String,
+    pub kept: u32,
+    pub progress: Progress,
+}
+
+/// A run in progress: everything the loop acts with.
+pub(super) struct Campaign<'r> {
+    pub workshop: Workshop,
+    pub gate: Gate,
+    pub emitter: Emitter<'r>,
+    pub folder: RunFolder,
+    pub cancel: CancellationToken,
+    pub run: RunId,
+    pub progress: Progress,
+    pub base: Side,
+    /// Made when first needed; replaced by each keep.
+    pub champion: Option<Champion>,
+    ledger: Ledger,
+    records: Vec<Record>,
+}
+
+/// Runs a marker's loop until nothing is left to do.
+///
+/// # Errors
+///
+/// Those of [`CampaignError`]. A run that stops with an error can be resumed.
+pub async fn run(
+    repo: Repo,
+    request: RunRequest,
+    reporter: &mut dyn Reporter,
+) -> Result<RunOutcome, CampaignError> {
+    let runs_dir = repo.runs_dir();
+    repo.ignore_runs()?;
+    let unfinished =
+        if request.fresh { None } else { unfinished_run(&runs_dir, &request.marker)? };
+    let resumed = unfinished.is_some();
+    let (run, base) = match unfinished {
+        Some(found) => found,
+        None => {
+            let salt = (clock::dice() & 0xffff) as u16;
+            let run = RunId::new(&request.marker.name, &clock::stamp(), salt);
+            (run, repo.resolve(request.base.as_deref())?)
+        }
+    };
+    // Everything that can refuse does so before the run's folder exists.
+    let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
+    let folder = RunFolder::new(&runs_dir, &run);
+    let marker = &workshop.marker;
+    folder.create()?;
+    let gate =
+        Gate::open(&marker.agent, request.service, marker.limits.max_cost_usd, &request.host, &folder.audit())
+            .await?;
+    let (ledger, records) = if resumed {
+        let opened = Ledger::open(&folder.ledger())?;
+        (opened.ledger, opened.records)
+    } else {
+        folder.write("marker.json", &pretty(marker))?;
+        folder.write("plan.json", &pretty(&workshop.plan))?;
+        let opening = Record::RunOpened {
+            v: 1,
+            run: run.clone(),
+            marker: marker.name.clone(),
+            marker_digest: digest(marker),
+            base: workshop.base.clone(),
+        };
+        (Ledger::create(&folder.ledger(), &opening)?, vec![opening])
+    };
+    let progress = fold(&run, &records)?;
+    let mut emitter = Emitter::append(&folder.events(), reporter)?;
+    let enforcement = workshop.sandbox.enforcement();
+    emitter.emit(EventKind::RunStarted {
+        run: run.clone(),
+        marker: marker.name.clone(),
+        base: workshop.base.clone(),
+        backend: enforcement.backend,
+        level: enforcement.level,
+        resumed,
+    });
+    let base = workshop.base_side().await?;
+    let base = workshop.prepare(base, &mut emitter, &request.cancel).await?;
+    let mut campaign = Campaign {
+        workshop,
+        gate,
+        emitter,
+        folder,
+        cancel: request.cancel,
+        run,
+        progress,
+        base,
+        champion: None,
+        ledger,
+        records,
+    };
+    campaign.repair()?;
+    let ended = campaign.go().await;
+    let Campaign { gate, progress, run, .. } = campaign;
+    gate.close().await;
+    let reason = ended?;
+    let kept = progress.kept();
+    Ok(RunOutcome { run, reason, kept, progress })
+}
+
+/// Returns the newest run of `marker` with its progress; `None` where there is none.
+///
+/// # Errors
+///
+/// Those of the run folder and the ledger.
+pub fn latest_progress(runs_dir: &Path, marker: &str) -> Result<Option<(RunFolder, Progress)>, CampaignError> {
+    for run in list_runs(runs_dir)? {
+        let folder = RunFolder::new(runs_dir, &run);
+        let records = ledger::read(&folder.ledger())?;
+        let Some(Record::RunOpened { marker: of, .. }) = records.first() else { continue };
+        if of == marker {
+            let progress = fold(&run, &records)?;
+            return Ok(Some((folder, progress)));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds the newest run of the marker, if it has not ended and the marker is still the same.
+fn unfinished_run(
+    runs_dir: &Path,
+    marker: &Marker,
+) -> Result<Option<(RunId, crate::model::CommitId)>, CampaignError> {
+    for run in list_runs(runs_dir)? {
+        let records = ledger::read(&RunFolder::new(runs_dir, &run).ledger())?;
+        let Some(Record::RunOpened { marker: of, marker_digest, base, .. }) = records.first() else {
+            continue;
+        };
+        if *of == marker.name {
+            let same = *marker_digest == digest(marker);
+            let open = fold(&run, &records)?.closed.is_none();
+            return Ok((same && open).then(|| (run, base.clone())));
+        }
+    }
+    Ok(None)
+}
+
+fn fold(run: &RunId, records: &[Record]) -> Result<Progress, CampaignError> {
+    let broken = |problem: String| CampaignError::BrokenRun { run: run.to_string(), problem };
+    Progress::fold(records.iter().cloned())
+        .map_err(|problem| broken(problem.to_string()))?
+        .ok_or_else(|| broken("it holds no record".into()))
+}
+
+/// Returns what tells one marker from another: its serialized text.
+fn digest(marker: &Marker) -> String {
+    serde_json::to_string(marker).expect("a marker is plain data")
+}
+
+fn pretty(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("markers and plans are plain data")
+}
+
+impl Campaign<'_> {
+    /// Writes one line of the ledger: this is the decision, everything else follows from it.
+    pub fn record(&mut self, record: Record) -> Result<(), CampaignError> {
+        self.ledger.append(&record)?;
+        self.records.push(record);
+        self.progress = fold(&self.run, &self.records)?;
+        self.folder.write("results.tsv", ledger::results_tsv(&self.progress).as_bytes())?;
+        self.folder.write("ideas.md", crate::decide::ideas::ideas_md(&self.progress).as_bytes())
+    }
+
+    /// Moves the champion's branch to where the ledger says it is.
+    pub fn repair(&mut self) -> Result<(), CampaignError> {
+        if self.progress.champion != self.progress.base {
+            let marker = &self.workshop.marker.name;
+            self.workshop.repo.move_champion(marker, &self.progress.champion)?;
+        }
+        Ok(())
+    }
+
+    async fn go(&mut self) -> Result<String, CampaignError> {
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(CampaignError::Interrupted);
+            }
+            match self.progress.next_step(&self.budget()) {
+                NextStep::MeasureBaseline => self.measure_baseline().await?,
+                NextStep::RunExperiment { number, strategy } => {
+                    self.run_experiment(number, strategy).await?;
+                }
+                NextStep::Finish(reason) => {
+                    let reason = reason.to_string();
+                    if self.progress.closed.is_none() {
+                        self.record(Record::RunClosed { reason: reason.clone() })?;
+                    }
+                    self.emitter.emit(EventKind::RunFinished {
+                        run: self.run.clone(),
+                        reason: reason.clone(),
+                        kept: self.progress.kept(),
+                        experiments: self.progress.counted(),
+                        champion: self.progress.champion.clone(),
+                        champion_value: self.progress.champion_value().expect("measured before it finished"),
+                    });
+                    return Ok(reason);
+                }
+            }
+        }
+    }
+
+    pub fn budget(&self) -> Budget {
+        let Marker { limits, metric, .. } = &self.workshop.marker;
+        Budget {
+            max_experiments: limits.max_experiments,
+            max_cost: limits.max_cost_usd,
+            target: metric.target,
+            direction: metric.direction,
+            stop_after_no_gain: limits.stop_after_no_gain,
+            refine_after: limits.refine_after,
+            pivot_after: limits.pivot_after,
+            pivots_before_outside: 2,
+            pivots_before_stop: 3,
+        }
+    }
+
+    /// Runs the guards on the base commit, then reads its metric until the noise is known.
+    async fn measure_baseline(&mut self) -> Result<(), CampaignError> {
+        let Self { workshop, emitter, base, cancel, .. } = self;
+        let (record, built) = workshop.baseline(&base.measured, emitter, cancel).await?;
+        self.champion = Some(Champion { side: self.base.clone(), built });
+        self.record(Record::BaselineMeasured {
+            value: record.value,
+            noise: record.noise,
+            readings: record.readings,
+            guards: record.guards,
+        })
+    }
+
+    /// Returns the champion ready to be measured, making it on first use.
+    pub async fn ready_champion(&mut self) -> Result<(), CampaignError> {
+        let stands = self.champion.as_ref().is_some_and(|c| c.side.commit == self.progress.champion);
+        if stands {
+            return Ok(());
+        }
+        let side = self.workshop.side_of(&self.base, &self.progress.champion).await?;
+        let built = self
+            .workshop
+            .build(&side.measured, &self.cancel)
+            .await?
+            .map_err(CampaignError::BaselineNotGreen)?;
+        self.champion = Some(Champion { side, built });
+        Ok(())
+    }
+
+    /// Emits what was decided; called after the ledger has it.
+    pub fn announce(&mut self, decided: EventKind) -> Result<(), CampaignError> {
+        if let EventKind::Decided { verdict: Verdict::Keep, .. } = &decided {
+            self.repair()?;
+        }
+        self.emitter.emit(decided);
+        Ok(())
+    }
+}
+
+impl Workshop {
+    /// Runs `prepare` on the base snapshots; its result is what everything starts from.
+    pub(super) async fn prepare(
+        &self,
+        base: Side,
+        emitter: &mut Emitter<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Side, CampaignError> {
+        let Some(step) = &self.marker.prepare else {
+            return Ok(base);
+        };
+        emitter.emit(EventKind::Preparing { command: step.command.clone() });
+        let mut output = super::capture::Capture::new(64 << 10);
+        let execution = crate::sandbox::Execution {
+            snapshot: &base.agent,
+            plan: &self.plan,
+            argv: ["sh", "-c", &step.command].map(Into::into).to_vec(),
+            env: std::collections::BTreeMap::new(),
+            stdin: Vec::new(),
+            network: crate::sandbox::Network::Host,
+            views: Vec::new(),
+            timeout: step.timeout,
+            cancel: cancel.clone(),
+        };
+        let finished = self.sandbox.execute(execution, &mut output).await?;
+        if !finished.exit.is_success() {
+            let how = super::measure::describe(finished.exit, step.timeout);
+            return Err(CampaignError::Prepare(format!("it {how}\n{}", output.for_people(8 << 10))));
+        }
+        emitter.emit(EventKind::Prepared { seconds: finished.wall.as_secs_f64() });
+        let agent = finished.remains.into_snapshot()?;
+        let measured = self.with_hidden(&agent).await?;
+        Ok(Side { commit: base.commit, agent, measured })
+    }
+
+    /// Measures the base commit: guards green, then 3 to 8 readings of the metric.
+    ///
+    /// # Errors
+    ///
+    /// [`CampaignError::BaselineNotGreen`] when a guard fails or the metric gives no number.
+    pub(super) async fn baseline(
+        &self,
+        measured: &Snapshot,
+        emitter: &mut Emitter<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(Baseline, Snapshot), CampaignError> {
+        let mut guards = Vec::new();
+        for guard in &self.marker.guards {
+            emitter.emit(EventKind::GuardStarted { experiment: None, guard: guard.name.clone() });
+            let result = self.run_guard(guard, None, measured, cancel).await?;
+            emitter.emit(EventKind::GuardFinished {
+                experiment: None,
+                guard: guard.name.clone(),
+                passed: result.passed,
+                value: result.value,
+                detail: result.detail.clone(),
+            });
+            if !result.passed {
+                return Err(CampaignError::BaselineNotGreen(format!(
+                    "guard `{}` {}\n{}",
+                    guard.name, result.detail, result.output
+                )));
+            }
+            guards.push(GuardBase { name: guard.name.clone(), value: result.value });
+        }
+        let built = self
+            .build(measured, cancel)
+            .await?
+            .map_err(CampaignError::BaselineNotGreen)?;
+        let mut readings: Vec<Metric> = Vec::new();
+        // Three equal readings are taken for a deterministic metric; noise needs a few more.
+        while readings.len() < 3 || (readings.len() < 8 && readings.iter().any(|r| *r != readings[0])) {
+            let reading = self.read_metric(&built, cancel).await?;
+            let value = reading.value.map_err(|why| {
+                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
+            })?;
+            emitter.emit(EventKind::BaselineReading { value, seconds: reading.wall.as_secs_f64() });
+            readings.push(value);
+        }
+        let noise = noise::noise(&readings);
+        let value = noise::median(&readings);
+        let count = u32::try_from(readings.len()).expect("at most 8");
+        emitter.emit(EventKind::BaselineMeasured { value, noise, readings: count });
+        if let Some(claimed) = self.marker.metric.baseline
+            && (claimed.get() - value.get()).abs() > 0.1 * value.get().abs()
+        {
+            emitter.warn(format!("`metric.baseline` says {claimed}, measured was {value}"));
+        }
+        Ok((Baseline { value, noise, readings: count, guards }, built))
+    }
+}

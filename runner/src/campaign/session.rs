@@ -1,0 +1,175 @@
+//! One agent session: the agent runs in its sandbox, its stream becomes events and a report.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::CampaignError;
+use super::emitter::Emitter;
+use super::gate::Gate;
+use super::workshop::Workshop;
+use crate::agent::{AgentOutcome, Heard, Report, Transcript, launch};
+use crate::event::EventKind;
+use crate::marker::Protocol;
+use crate::model::{ExperimentNumber, Usage};
+use crate::sandbox::{Execution, Exit, Finished, OutputSink, Snapshot, Stream};
+
+/// What an agent session is asked to do.
+pub(super) struct SessionRequest<'a> {
+    pub experiment: ExperimentNumber,
+    pub snapshot: &'a Snapshot,
+    pub brief: &'a str,
+    /// The id of the session to go on with.
+    pub resume: Option<&'a str>,
+    pub timeout: Duration,
+    /// Takes the agent's output as it came.
+    pub transcript: &'a Path,
+    pub cancel: &'a CancellationToken,
+}
+
+/// A finished session: what it reported, what it used, and its sandbox.
+pub(super) struct Session {
+    pub report: Report,
+    pub usage: Usage,
+    pub finished: Finished,
+}
+
+/// Runs one agent session to its end.
+pub(super) async fn run_session(
+    workshop: &Workshop,
+    gate: &Gate,
+    emitter: &mut Emitter<'_>,
+    request: SessionRequest<'_>,
+) -> Result<Session, CampaignError> {
+    let spec = &workshop.marker.agent;
+    let command = launch(spec, &gate.program.inside, request.brief, request.resume);
+    let mut env = command.env;
+    env.extend(gate.env());
+    let file = File::options().create(true).append(true).open(request.transcript).map_err(|cause| {
+        CampaignError::Folder { path: request.transcript.to_owned(), cause }
+    })?;
+    let before = gate.gateway().map(|gateway| gateway.metered().usage).unwrap_or_default();
+    let mut ear = Ear {
+        transcript: Transcript::new(spec.protocol),
+        file: Some(file),
+        experiment: request.experiment,
+        emitter,
+    };
+    // A child token, so that a refused credential ends this session and nothing else.
+    let stop = request.cancel.child_token();
+    let execution = Execution {
+        snapshot: request.snapshot,
+        plan: &workshop.plan,
+        argv: command.argv,
+        env,
+        stdin: command.stdin,
+        network: gate.network(),
+        views: gate.views(),
+        timeout: request.timeout,
+        cancel: stop.clone(),
+    };
+    let finished = {
+        let execution = workshop.sandbox.execute(execution, &mut ear);
+        tokio::pin!(execution);
+        let refused = credential_refused(gate);
+        tokio::pin!(refused);
+        tokio::select! {
+            finished = &mut execution => finished?,
+            () = &mut refused => {
+                stop.cancel();
+                execution.await?
+            }
+        }
+    };
+    if request.cancel.is_cancelled() {
+        return Err(CampaignError::Interrupted);
+    }
+    let mut report = ear.transcript.finish(finished.exit);
+    let metered = gate.gateway().map(crate::gateway::Gateway::metered);
+    if let Some(metered) = &metered {
+        refine_outcome(&mut report.outcome, metered);
+    }
+    let usage = match (&metered, spec.protocol) {
+        (Some(metered), _) => Usage { turns: report.usage.turns, ..metered.usage.since(before) },
+        (None, Protocol::ClaudeCode | Protocol::None) => report.usage,
+    };
+    ear.emitter.emit(EventKind::AgentFinished {
+        experiment: request.experiment,
+        usage,
+        seconds: finished.wall.as_secs_f64(),
+        outcome: report.outcome.to_string(),
+    });
+    Ok(Session { report, usage, finished })
+}
+
+/// What the gateway saw outranks what the agent said: it is ours.
+fn refine_outcome(outcome: &mut AgentOutcome, metered: &crate::gateway::Metered) {
+    if metered.auth_failed {
+        *outcome = AgentOutcome::Unauthorized { message: "status 401".into() };
+    } else if metered.budget_exceeded {
+        *outcome = AgentOutcome::BudgetExceeded;
+    } else if let AgentOutcome::UsageLimit { reset_ms: reset_ms @ None } = outcome {
+        *reset_ms = metered.reset_ms;
+    }
+}
+
+/// Completes when the model's service has refused the credential: no retry can mend that.
+async fn credential_refused(gate: &Gate) {
+    let Some(gateway) = gate.gateway() else {
+        return std::future::pending().await;
+    };
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    while !gateway.metered().auth_failed {
+        tick.tick().await;
+    }
+}
+
+/// Listens to the agent: writes its output down and turns it into events.
+struct Ear<'a, 'r> {
+    transcript: Transcript,
+    file: Option<File>,
+    experiment: ExperimentNumber,
+    emitter: &'a mut Emitter<'r>,
+}
+
+impl OutputSink for Ear<'_, '_> {
+    fn write(&mut self, stream: Stream, chunk: &[u8]) {
+        if let Some(file) = &mut self.file
+            && let Err(cause) = file.write_all(chunk)
+        {
+            tracing::error!(%cause, "could not write the transcript");
+            self.file = None;
+        }
+        if stream == Stream::Stderr {
+            return;
+        }
+        let experiment = self.experiment;
+        for heard in self.transcript.push(chunk) {
+            let kind = match heard {
+                Heard::Started { session, model, .. } => {
+                    EventKind::AgentStarted { experiment, session, model }
+                }
+                Heard::Text(text) => EventKind::AgentText { experiment, text },
+                Heard::Tool { name, summary } => {
+                    EventKind::AgentTool { experiment, tool: name, summary }
+                }
+                Heard::Denied { tool, message } => {
+                    EventKind::AgentDenied { experiment, tool, message }
+                }
+                Heard::Retry { attempt, error_status, delay_ms } => {
+                    EventKind::AgentRetry { experiment, attempt, error_status, delay_ms }
+                }
+                Heard::Other => continue,
+            };
+            self.emitter.emit(kind);
+        }
+    }
+}
+
+/// Says whether an exit is the session's own end and not ours.
+pub(super) fn ended_by_itself(exit: Exit) -> bool {
+    matches!(exit, Exit::Code(_) | Exit::Signal(_))
+}

@@ -3,10 +3,18 @@
 //! Pure: no I/O, clock, environment or randomness. The runner walks trees and probes hosts, this
 //! crate says what follows.
 
+mod glob;
+mod host;
 mod limits;
 mod path;
 mod plan;
+mod policy;
+mod tree;
 
+pub use glob::{Glob, InvalidGlob};
+pub use host::HostCapabilities;
 pub use limits::Limits;
 pub use path::{InvalidPath, RepoPath};
 pub use plan::{Grant, Identity, Level, Plan, View};
+pub use policy::{Class, Policy, PolicyRules};
+pub use tree::{EntryKind, Tree};

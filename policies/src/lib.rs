@@ -3,6 +3,7 @@
 //! Pure: no I/O, clock, environment or randomness. The runner walks trees and probes hosts, this
 //! crate says what follows.
 
+mod compile;
 mod glob;
 mod host;
 mod limits;
@@ -11,6 +12,7 @@ mod plan;
 mod policy;
 mod tree;
 
+pub use compile::{PlanRequest, Refusal, compile};
 pub use glob::{Glob, InvalidGlob};
 pub use host::HostCapabilities;
 pub use limits::Limits;

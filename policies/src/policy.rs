@@ -144,6 +144,12 @@ impl Policy {
             || directory.is_some_and(|directory| self.is_mandatory(directory))
     }
 
+    /// Says whether a mutable or scratch pattern could match a direct child of `directory`.
+    pub(crate) fn may_write_child_of(&self, directory: &RepoPath) -> bool {
+        let mut writable = self.mutable.iter().chain(&self.scratch);
+        writable.any(|glob| glob.may_match_child_of(Some(directory)))
+    }
+
     fn is_mandatory(&self, path: &RepoPath) -> bool {
         // No commit can hold it, and inside a sandbox it is thrown away: nothing to name.
         if path

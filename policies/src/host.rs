@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 /// What a host can enforce, as the runner's probes found it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent findings, each true or not"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCapabilities {
     /// The uid and gid a sandboxed command can have besides the user's own.

@@ -3,10 +3,26 @@
 //! Pure: no I/O, clock, environment or randomness. The runner walks trees and probes hosts, this
 //! crate says what follows.
 
+mod compile;
+mod glob;
+mod harness;
+mod host;
 mod limits;
 mod path;
 mod plan;
+mod policy;
+mod preset;
+mod syscalls;
+mod tree;
 
+pub use compile::{PlanRequest, Refusal, compile};
+pub use glob::{Glob, InvalidGlob};
+pub use harness::files_named_by;
+pub use host::HostCapabilities;
 pub use limits::Limits;
 pub use path::{InvalidPath, RepoPath};
 pub use plan::{Grant, Identity, Level, Plan, View};
+pub use policy::{Class, Policy, PolicyRules};
+pub use preset::Preset;
+pub use syscalls::{ArgCondition, ArgOp, ArgTest, ArgWidth, SyscallRule, denied_syscalls};
+pub use tree::{EntryKind, Tree};

@@ -72,3 +72,39 @@ pub struct View {
     /// Where the sandbox sees it; absolute.
     pub target: PathBuf,
 }
+
+impl Plan {
+    /// Says whether `path`, if it exists, can be written.
+    pub fn is_writable(&self, path: &RepoPath) -> bool {
+        self.is_in_tree(path) || matches!(self.grant_at(Some(path)), Some(Grant::File { .. }))
+    }
+
+    /// Says whether new names can be made in `directory` (`None`: the root).
+    pub fn can_create_in(&self, directory: Option<&RepoPath>) -> bool {
+        directory.is_some_and(|path| self.is_in_tree(path))
+            || matches!(self.grant_at(directory), Some(Grant::Open { .. }))
+    }
+
+    fn is_in_tree(&self, path: &RepoPath) -> bool {
+        let mut ancestors = std::iter::successors(Some(path.clone()), RepoPath::parent);
+        ancestors.any(|path| matches!(self.grant_at(Some(&path)), Some(Grant::Tree { .. })))
+    }
+
+    /// Returns the one grant for exactly this path.
+    fn grant_at(&self, path: Option<&RepoPath>) -> Option<&Grant> {
+        let position = self
+            .grants
+            .binary_search_by(|grant| grant.path().cmp(&path));
+        position.ok().map(|at| &self.grants[at])
+    }
+}
+
+impl Grant {
+    /// Returns what is granted; `None` is the workspace root.
+    pub fn path(&self) -> Option<&RepoPath> {
+        match self {
+            Self::Tree { path, .. } | Self::File { path } => Some(path),
+            Self::Open { path } => path.as_ref(),
+        }
+    }
+}

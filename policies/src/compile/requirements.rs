@@ -1,0 +1,123 @@
+//! What a host must be able to do before anything is planned on it.
+
+use std::path::{Component, Path};
+
+use super::{PlanRequest, Refusal};
+use crate::{HostCapabilities, Level};
+
+/// The first Landlock version that governs truncation: before it, a file that may not be written
+/// can still be emptied; see landlock(7).
+const LEAST_LANDLOCK_ABI: u32 = 3;
+
+/// The name under which a user accepts [`Level::Landlock`].
+const LANDLOCK: &str = "landlock";
+
+/// Returns the level that `host` reaches, if `request` is well-formed and accepts it.
+pub(super) fn level_of(
+    host: &HostCapabilities,
+    request: &PlanRequest,
+) -> Result<Level, Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    let container = "run on the container backend, or on a kernel that has it";
+    if host.landlock_abi < LEAST_LANDLOCK_ABI {
+        refusals.push(refusal(
+            "paths",
+            &match host.landlock_abi {
+                0 => "this host has no Landlock".to_owned(),
+                abi => format!("this host has Landlock {abi}, which cannot deny truncation"),
+            },
+            Some(container),
+        ));
+    }
+    if !host.seccomp {
+        refusals.push(refusal(
+            "syscalls",
+            "this host cannot load seccomp filters",
+            Some(container),
+        ));
+    }
+    let accepts_landlock = request.allow_degraded.iter().any(|name| name == LANDLOCK);
+    let level = if host.namespaces {
+        Level::Sealed
+    } else {
+        Level::Landlock
+    };
+    if level == Level::Landlock && !accepts_landlock {
+        refusals.push(refusal(
+            "view",
+            "this host allows no new namespaces, so files outside, processes and the network \
+             cannot be taken out of sight",
+            Some(
+                "run as root or enable user namespaces, run on the container backend, or accept \
+                 less with `allow_degraded: [landlock]`",
+            ),
+        ));
+    }
+    for name in request.allow_degraded.iter().filter(|n| *n != LANDLOCK) {
+        refusals.push(refusal(
+            "allow_degraded",
+            &format!("`{name}` is no level"),
+            Some("the only level below sealed is `landlock`"),
+        ));
+    }
+    refusals.extend(ill_formed_limits(request));
+    refusals.extend(ill_formed_views(request));
+    if refusals.is_empty() {
+        Ok(level)
+    } else {
+        Err(refusals)
+    }
+}
+
+fn ill_formed_limits(request: &PlanRequest) -> Vec<Refusal> {
+    let limits = &request.limits;
+    [
+        (limits.memory_bytes > 0, "memory must be above 0"),
+        (
+            limits.cpus.is_finite() && limits.cpus > 0.0,
+            "cpus must be a number above 0",
+        ),
+        (limits.pids > 0, "pids must be above 0"),
+        (limits.disk_bytes > 0, "disk must be above 0"),
+    ]
+    .into_iter()
+    .filter(|(holds, _)| !holds)
+    .map(|(_, why)| refusal("limits", why, None))
+    .collect()
+}
+
+fn ill_formed_views(request: &PlanRequest) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for (position, view) in request.views.iter().enumerate() {
+        for path in [&view.source, &view.target] {
+            if !is_plain_absolute(path) {
+                refusals.push(refusal(
+                    "views",
+                    &format!("`{}` is not an absolute path without `..`", path.display()),
+                    None,
+                ));
+            }
+        }
+        let earlier = &request.views[..position];
+        if earlier.iter().any(|other| other.target == view.target) {
+            refusals.push(refusal(
+                "views",
+                &format!("two views are shown at `{}`", view.target.display()),
+                None,
+            ));
+        }
+    }
+    refusals
+}
+
+fn is_plain_absolute(path: &Path) -> bool {
+    path.is_absolute() && path.components().all(|part| part != Component::ParentDir)
+}
+
+fn refusal(rule: &str, why: &str, nearest: Option<&str>) -> Refusal {
+    Refusal {
+        rule: rule.to_owned(),
+        why: why.to_owned(),
+        nearest: nearest.map(str::to_owned),
+    }
+}

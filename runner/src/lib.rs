@@ -6,4 +6,5 @@
 pub mod event;
 pub mod marker;
 pub mod model;
+pub mod repo;
 pub mod sandbox;

@@ -1,0 +1,124 @@
+//! Refs that keep the candidates of runs from being collected: `refs/autoclave/RUN/0001`.
+
+use git2::{ErrorCode, Reference};
+
+use super::error::{Doing, RepoError};
+use super::{Repo, commit_id};
+use crate::model::{CommitId, ExperimentNumber, RunId};
+
+/// A candidate that is kept from being collected.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pin {
+    pub run: RunId,
+    pub experiment: ExperimentNumber,
+    pub commit: CommitId,
+}
+
+impl Repo {
+    /// Keeps the candidate of an experiment from being collected; replaces an earlier one.
+    pub fn pin(
+        &self,
+        run: &RunId,
+        experiment: ExperimentNumber,
+        commit: &CommitId,
+    ) -> Result<(), RepoError> {
+        let message = format!("autoclave: candidate of experiment {experiment}");
+        self.set_ref(&pin_name(run, experiment), commit, &message)
+    }
+
+    /// Returns the candidate of an experiment.
+    pub fn pinned(
+        &self,
+        run: &RunId,
+        experiment: ExperimentNumber,
+    ) -> Result<Option<CommitId>, RepoError> {
+        self.read_ref(&pin_name(run, experiment))
+    }
+
+    /// Returns the pins of one run, or of all; sorted by run and number.
+    pub fn list_pins(&self, run: Option<&RunId>) -> Result<Vec<Pin>, RepoError> {
+        let refs = self
+            .git
+            .references_glob("refs/autoclave/*")
+            .doing("list refs")?;
+        let mut pins = Vec::new();
+        for reference in refs {
+            let reference = reference.doing("read a ref")?;
+            if let Some(pin) = pin_of(&reference)?
+                && run.is_none_or(|run| *run == pin.run)
+            {
+                pins.push(pin);
+            }
+        }
+        pins.sort();
+        Ok(pins)
+    }
+
+    /// Removes the pins of a run, but for those of the commits in `keep`.
+    pub fn remove_run_refs(&self, run: &RunId, keep: &[CommitId]) -> Result<(), RepoError> {
+        for pin in self.list_pins(Some(run))? {
+            if keep.contains(&pin.commit) {
+                continue;
+            }
+            self.git
+                .find_reference(&pin_name(run, pin.experiment))
+                .and_then(|mut reference| reference.delete())
+                .doing("remove a ref")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_ref(
+        &self,
+        name: &str,
+        to: &CommitId,
+        message: &str,
+    ) -> Result<(), RepoError> {
+        let commit = self.commit(to)?.id();
+        match self.git.reference(name, commit, true, message) {
+            Ok(_) => Ok(()),
+            Err(e) if e.code() == ErrorCode::InvalidSpec => Err(RepoError::BadRefName {
+                name: name.to_owned(),
+            }),
+            Err(e) => Err(e).doing("write a ref"),
+        }
+    }
+
+    pub(super) fn read_ref(&self, name: &str) -> Result<Option<CommitId>, RepoError> {
+        match self.git.find_reference(name) {
+            Ok(reference) => {
+                let commit = reference.peel_to_commit().doing("read a ref")?;
+                Ok(Some(commit_id(commit.id())))
+            }
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+            Err(e) if e.code() == ErrorCode::InvalidSpec => Err(RepoError::BadRefName {
+                name: name.to_owned(),
+            }),
+            Err(e) => Err(e).doing("read a ref"),
+        }
+    }
+}
+
+fn pin_name(run: &RunId, experiment: ExperimentNumber) -> String {
+    format!("refs/autoclave/{run}/{:04}", experiment.get())
+}
+
+/// Reads a ref as a pin; `None` for what others keep in the same place.
+fn pin_of(reference: &Reference<'_>) -> Result<Option<Pin>, RepoError> {
+    let Some((run, number)) = reference
+        .name()
+        .and_then(|name| name.strip_prefix("refs/autoclave/"))
+        .and_then(|name| name.split_once('/'))
+    else {
+        return Ok(None);
+    };
+    let Ok(number) = number.parse::<u32>() else {
+        return Ok(None);
+    };
+    let commit = reference.peel_to_commit().doing("read a ref")?;
+    Ok(Some(Pin {
+        run: RunId::from(run.to_owned()),
+        experiment: ExperimentNumber::from(number),
+        commit: commit_id(commit.id()),
+    }))
+}

@@ -150,3 +150,9 @@ pub enum EventKind {
         champion_value: Metric,
     },
 }
+
+/// A reader of a run's events, in order. It shows or stores them and can never stop a run: what
+/// it cannot write is lost to it alone.
+pub trait Reporter: Send {
+    fn event(&mut self, event: &Event);
+}

@@ -1,6 +1,7 @@
 //! The loop: does what the pure parts say, and the only place that sees more than one adapter.
 
 mod capture;
+mod clean;
 mod clock;
 mod compare;
 mod emitter;
@@ -16,10 +17,12 @@ mod run;
 mod session;
 mod workshop;
 
+pub use clean::{CleanRequest, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
 pub use finalize::{Finalized, FinalizedCommit, FinalizeRequest, finalize};
 pub use folder::{RunFolder, list_runs};
+pub use gate::ModelService;
 pub use preflight::{Check, CheckReport, CheckStatus, preflight};
 pub use run::{RunOutcome, RunRequest, latest_progress, run};
 pub use workshop::{HostFacts, Workshop};

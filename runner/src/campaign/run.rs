@@ -25,6 +25,8 @@ use crate::sandbox::Snapshot;
 #[derive(Debug)]
 pub struct RunRequest {
     pub marker: Marker,
+    /// Experiments at most, instead of the marker's own number.
+    pub experiments: Option<u32>,
     /// The commit to start from; `None` is HEAD. Of no effect when a run is resumed.
     pub base: Option<String>,
     /// Starts afresh even where an unfinished run of the marker could go on.
@@ -56,6 +58,7 @@ pub(super) struct Campaign<'r> {
     pub base: Side,
     /// Made when first needed; replaced by each keep.
     pub champion: Option<Champion>,
+    max_experiments: u32,
     ledger: Ledger,
     records: Vec<Record>,
 }
@@ -87,6 +90,7 @@ pub async fn run(
     let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
     let folder = RunFolder::new(&runs_dir, &run);
     let marker = &workshop.marker;
+    let max_experiments = request.experiments.unwrap_or(marker.limits.max_experiments);
     folder.create()?;
     let gate =
         Gate::open(&marker.agent, request.service, marker.limits.max_cost_usd, &request.host, &folder.audit())
@@ -129,6 +133,7 @@ pub async fn run(
         progress,
         base,
         champion: None,
+        max_experiments,
         ledger,
         records,
     };
@@ -178,7 +183,7 @@ fn unfinished_run(
     Ok(None)
 }
 
-fn fold(run: &RunId, records: &[Record]) -> Result<Progress, CampaignError> {
+pub(super) fn fold(run: &RunId, records: &[Record]) -> Result<Progress, CampaignError> {
     let broken = |problem: String| CampaignError::BrokenRun { run: run.to_string(), problem };
     Progress::fold(records.iter().cloned())
         .map_err(|problem| broken(problem.to_string()))?
@@ -245,7 +250,7 @@ impl Campaign<'_> {
     pub fn budget(&self) -> Budget {
         let Marker { limits, metric, .. } = &self.workshop.marker;
         Budget {
-            max_experiments: limits.max_experiments,
+            max_experiments: self.max_experiments,
             max_cost: limits.max_cost_usd,
             target: metric.target,
             direction: metric.direction,

@@ -1,0 +1,54 @@
+//! `autoclave run`.
+
+use autoclave_runner::campaign::{self, RunRequest};
+use clap::Args;
+
+use crate::diagnostic::Failure;
+use crate::exit::Exit;
+use crate::output::Format;
+use crate::project::{self, Project};
+use crate::{reporter, runtime};
+
+/// Run a marker's experiments, or go on with an unfinished run
+#[derive(Debug, Args)]
+#[command(after_help = "Example: autoclave run -m sort-speed --experiments 5")]
+pub struct RunArgs {
+    /// The marker; may be left out when there is only one
+    #[arg(short, long, value_name = "NAME")]
+    marker: Option<String>,
+    /// Experiments at most, instead of `loop.max_experiments`
+    #[arg(long, value_name = "N")]
+    experiments: Option<u32>,
+    /// The commit to start from, instead of HEAD
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
+    /// Start afresh even where an unfinished run could go on
+    #[arg(long)]
+    new: bool,
+}
+
+/// Runs the loop and shows it.
+///
+/// # Errors
+///
+/// As the exit codes say.
+pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
+    let project = Project::open()?;
+    let marker = project.active_marker(args.marker.as_deref())?;
+    let host = project::host_facts()?;
+    let service = project::model_service()?;
+    let mut reporter = reporter::standard(format);
+    let outcome = runtime::block_on(async |cancel| {
+        let request = RunRequest {
+            marker,
+            experiments: args.experiments,
+            base: args.base,
+            fresh: args.new,
+            service,
+            host,
+            cancel,
+        };
+        Ok(campaign::run(project.repo, request, reporter.as_mut()).await?)
+    })?;
+    Ok(if outcome.kept > 0 { Exit::Done } else { Exit::NothingKept })
+}

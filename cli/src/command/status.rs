@@ -1,0 +1,82 @@
+//! `autoclave status`.
+
+use autoclave_runner::campaign::latest_progress;
+use autoclave_runner::marker::Status;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::diagnostic::Failure;
+use crate::exit::Exit;
+use crate::output::{self, Format};
+use crate::project::Project;
+use crate::table::{Column, Table};
+
+/// Show every marker with the state of its newest run
+#[derive(Debug, Args)]
+#[command(after_help = "Example: autoclave status")]
+pub struct StatusArgs {}
+
+/// Prints one line a marker.
+///
+/// # Errors
+///
+/// Those of the configuration and of a broken ledger.
+pub fn run(_args: &StatusArgs, format: Format) -> Result<Exit, Failure> {
+    let project = Project::open()?;
+    let mut rows = Vec::new();
+    for marker in &project.markers {
+        let latest = latest_progress(&project.repo.runs_dir(), &marker.name)?;
+        let progress = latest.as_ref().map(|(_, progress)| progress);
+        rows.push(json!({
+            "marker": marker.name,
+            "status": match marker.status { Status::Active => "active", Status::Paused => "paused" },
+            "run": progress.map(|p| &p.run),
+            "state": match progress {
+                None => "never run",
+                Some(p) if p.closed.is_some() => "ended",
+                Some(_) => "unfinished",
+            },
+            "ended": progress.and_then(|p| p.closed.as_ref()),
+            "experiments": progress.map_or(0, |p| p.counted()),
+            "kept": progress.map_or(0, |p| p.kept()),
+            "champion_value": progress.and_then(|p| p.champion_value()),
+            "cost_usd": progress.map(|p| p.spent),
+        }));
+    }
+    match format {
+        Format::Json => output::print_json(&json!({"markers": rows}))?,
+        Format::Text => output::print(&text(&rows))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn text(rows: &[Value]) -> String {
+    let mut table = Table::new(&[
+        Column::Left("marker"),
+        Column::Left("status"),
+        Column::Left("newest run"),
+        Column::Right("experiments"),
+        Column::Right("kept"),
+        Column::Right("champion"),
+        Column::Left("run"),
+    ]);
+    let cell = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    for row in rows {
+        table.row([
+            cell(&row["marker"]),
+            cell(&row["status"]),
+            cell(&row["state"]),
+            cell(&row["experiments"]),
+            cell(&row["kept"]),
+            cell(&row["champion_value"]),
+            cell(&row["run"]),
+        ]);
+    }
+    let mut text = table.lines().join("\n");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,37 @@
+//! What a command prints on standard output.
+
+use std::io::{self, Write};
+
+use crate::diagnostic::Failure;
+use crate::exit::Exit;
+
+/// For whom a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
+}
+
+/// Prints `text` as it is. A reader that has gone away (`| head`) is no failure.
+///
+/// # Errors
+///
+/// [`Exit::Internal`] when standard output cannot be written for another reason.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Internal, PrintFailed(cause)))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("could not write to standard output")]
+struct PrintFailed(#[source] io::Error);

@@ -1,1 +1,3 @@
 //! End-to-end tests of autoclave.
+
+pub mod model_server;

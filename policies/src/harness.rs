@@ -40,8 +40,11 @@ pub fn files_named_by(command: &str, tree: &Tree) -> Vec<RepoPath> {
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
     Word(String),
-    /// `;`, `&&`, `|`, a newline, a parenthesis: what follows is a new command.
+    /// `;`, `&&`, `|`, a newline: what follows is a new command.
     NewCommand,
+    /// `(`: what follows has a working directory of its own, until [`Token::Leave`].
+    Enter,
+    Leave,
 }
 
 /// Adds what `command` names when it runs in the directory of the components `at`.
@@ -53,17 +56,17 @@ fn collect(
     named: &mut BTreeSet<RepoPath>,
 ) {
     let tokens = tokens(command);
-    for words in tokens.split(|token| *token == Token::NewCommand) {
-        let words: Vec<&str> = words
+    let mut outer = Vec::new();
+    for command in tokens.split_inclusive(|token| !matches!(token, Token::Word(_))) {
+        let words: Vec<&str> = command
             .iter()
             .filter_map(|token| match token {
                 Token::Word(word) => Some(word.as_str()),
-                Token::NewCommand => None,
+                Token::NewCommand | Token::Enter | Token::Leave => None,
             })
             .collect();
         if let ["cd", to, ..] = words.as_slice() {
             at = resolve(&at, to).unwrap_or(at);
-            continue;
         }
         for (position, word) in words.iter().enumerate() {
             if depth > 0 && word.contains([' ', ';', '\n']) {
@@ -78,8 +81,15 @@ fn collect(
             let program = word.rsplit('/').next().unwrap_or(word);
             let recipes = RECIPES.iter().filter(|(name, _)| *name == program);
             for file in recipes.flat_map(|(_, files)| files.iter()) {
-                add_word(file, &at, tree, named);
+                let elsewhere = words.windows(2).find(|pair| pair[0] == "-C");
+                let directory = elsewhere.and_then(|pair| resolve(&at, pair[1]));
+                add_word(file, directory.as_ref().unwrap_or(&at), tree, named);
             }
+        }
+        match command.last() {
+            Some(Token::Enter) => outer.push(at.clone()),
+            Some(Token::Leave) => at = outer.pop().unwrap_or(at),
+            Some(Token::Word(_) | Token::NewCommand) | None => {}
         }
     }
 }
@@ -154,9 +164,13 @@ fn tokens(command: &str) -> Vec<Token> {
             },
             (None, '#') if word.is_none() => while rest.next_if(|c| *c != '\n').is_some() {},
             (None, ' ' | '\t' | '<' | '>') => tokens.extend(word.take().map(Token::Word)),
-            (None, ';' | '&' | '|' | '\n' | '(' | ')' | '`') => {
+            (None, ';' | '&' | '|' | '\n' | '`' | '(' | ')') => {
                 tokens.extend(word.take().map(Token::Word));
-                tokens.push(Token::NewCommand);
+                tokens.push(match c {
+                    '(' => Token::Enter,
+                    ')' => Token::Leave,
+                    _ => Token::NewCommand,
+                });
             }
             (_, c) => word.get_or_insert_default().push(c),
         }
@@ -212,6 +226,8 @@ mod tests {
             ("cat data/in\\ 1.txt", &["data/in 1.txt"]),
             ("bash -c \"cd sub && ./check.sh\"", &["sub/check.sh"]),
             ("time=$(./run.sh); echo $time", &["run.sh"]),
+            ("(cd sub && true) && ./run.sh", &["run.sh"]),
+            ("make -C sub bench", &["sub/Makefile"]),
             ("npm test", &["package.json"]),
             ("true # bench.py", &[]),
             ("cat /bench.py ~/bench.py ../bench.py", &[]),

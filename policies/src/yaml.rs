@@ -384,7 +384,7 @@ mod tests {
         let mut bomb = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]\n".to_owned();
         for level in 1..12 {
             let alias = format!("*a{}, ", level - 1).repeat(9);
-            bomb.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
+            bomb += &format!("a{level}: &a{level} [{alias}]\n");
         }
         assert_eq!(
             place(&bomb).2,

@@ -19,6 +19,10 @@ pub use compile::{PlanRequest, Refusal, compile};
 pub use glob::{Glob, InvalidGlob};
 pub use harness::files_named_by;
 pub use host::HostCapabilities;
+mod diagnostic;
+pub mod yaml;
+
+pub use diagnostic::{Problem, Problems, Source};
 pub use limits::Limits;
 pub use path::{InvalidPath, RepoPath};
 pub use plan::{Grant, Identity, Level, Plan, View};

@@ -1,5 +1,19 @@
 //! A named goal: what may change, the metric, the guards, the limits.
 
+mod decode;
+mod duration;
+mod file;
+mod goal;
+mod keys;
+mod means;
+mod percent;
+mod schema;
+mod size;
+mod template;
+#[cfg(test)]
+mod tests;
+mod values;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,6 +21,19 @@ use autoclave_policies::Limits;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Cost, Direction, Metric};
+
+pub use file::{ConfigFile, GlobPlace, parse_config};
+pub use schema::SCHEMA;
+pub use template::{TemplateFacts, template};
+
+/// Whose configuration file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Our own, `.autoclave/config.yaml`: what is not known is an error.
+    Autoclave,
+    /// The older tool's, `.autoresearch/config.yaml`: what is not known is a warning.
+    Autoresearch,
+}
 
 /// One marker of `.autoclave/config.yaml`, checked: every field holds what it says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

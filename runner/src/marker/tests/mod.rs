@@ -1,0 +1,252 @@
+//! Whole configuration files, right and wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use autoclave_policies::Limits;
+use proptest::prelude::*;
+
+use super::*;
+
+const SAMPLE: &str = include_str!("sample.yaml");
+const OLDER: &str = include_str!("older.yaml");
+const BROKEN: &str = include_str!("broken.yaml");
+
+fn ours(text: &str) -> Result<ConfigFile, autoclave_policies::Problems> {
+    parse_config(text, "config.yaml", Dialect::Autoclave)
+}
+
+fn texts(items: &[&str]) -> Vec<String> {
+    items.iter().map(|&item| item.to_owned()).collect()
+}
+
+fn number(number: f64) -> Option<Metric> {
+    Some(Metric::try_from(number).unwrap())
+}
+
+fn sample() -> Marker {
+    Marker {
+        name: "sort-speed".to_owned(),
+        description: "Make sorting faster".to_owned(),
+        status: Status::Active,
+        target: Target {
+            mutable: texts(&["src/**/*.py"]),
+            immutable: texts(&["tests/**"]),
+            hidden: Vec::new(),
+            scratch: texts(&["target/", "**/__pycache__/"]),
+        },
+        prepare: None,
+        metric: MetricSpec {
+            command: "python3 bench.py".to_owned(),
+            extract: Extract::Filter("grep -oP 'ms=\\K[0-9.]+'".to_owned()),
+            name: Some("ms".to_owned()),
+            unit: Some("ms".to_owned()),
+            direction: Direction::Lower,
+            baseline: number(120.0),
+            build: None,
+            timeout: Duration::from_secs(300),
+            min_effect: 0.0,
+            design_effect: 0.03,
+            alpha: 0.02,
+            max_pairs: 60,
+            target: number(40.0),
+        },
+        guards: vec![GuardSpec {
+            name: "guard".to_owned(),
+            command: "python3 -m pytest -q".to_owned(),
+            extract: Some(Extract::Filter("grep -oP '\\d+(?= passed)'".to_owned())),
+            threshold: number(12.0),
+            direction: Direction::Higher,
+            rework_attempts: 2,
+            timeout: Duration::from_secs(600),
+        }],
+        limits: LoopLimits {
+            budget_per_experiment: Duration::from_secs(1500),
+            max_experiments: 10,
+            max_cost_usd: Some(Cost::from_microdollars(20_000_000)),
+            stop_after_no_gain: 15,
+            refine_after: 3,
+            pivot_after: 5,
+        },
+        agent: AgentSpec {
+            name: "default".to_owned(),
+            model: Some("sonnet".to_owned()),
+            permission_mode: "bypassPermissions".to_owned(),
+            allowed_tools: Vec::new(),
+            disallowed_tools: Vec::new(),
+            command: texts(&["claude"]),
+            protocol: Protocol::ClaudeCode,
+            max_turns: Some(50),
+        },
+        sandbox: SandboxSpec {
+            backend: BackendChoice::Auto,
+            policy: "default".to_owned(),
+            read: texts(&["~/.rustup", "~/.cargo/registry"]),
+            env: BTreeMap::from([("RUST_BACKTRACE".to_owned(), "1".to_owned())]),
+            limits: Limits {
+                memory_bytes: 8_589_934_592,
+                cpus: 2.0,
+                pids: 512,
+                disk_bytes: 10_737_418_240,
+            },
+            allow_degraded: Vec::new(),
+        },
+    }
+}
+
+#[test]
+fn the_documented_sample_is_read_whole() {
+    let file = ours(SAMPLE).unwrap();
+    assert_eq!(file.markers, [sample()]);
+    assert_eq!(file.warnings, []);
+}
+
+#[test]
+fn what_is_left_out_takes_its_default() {
+    let text = "markers: [{name: a, target: {mutable: [src/]}, \
+                metric: {command: c, extract: metric-lines, name: ms, direction: higher}}]";
+    let expected = Marker {
+        name: "a".to_owned(),
+        description: String::new(),
+        target: Target {
+            mutable: texts(&["src/"]),
+            immutable: Vec::new(),
+            hidden: Vec::new(),
+            scratch: Vec::new(),
+        },
+        metric: MetricSpec {
+            command: "c".to_owned(),
+            extract: Extract::MetricLines {
+                name: "ms".to_owned(),
+            },
+            unit: None,
+            direction: Direction::Higher,
+            baseline: None,
+            target: None,
+            ..sample().metric
+        },
+        guards: Vec::new(),
+        limits: LoopLimits {
+            max_cost_usd: None,
+            ..sample().limits
+        },
+        agent: AgentSpec {
+            model: None,
+            max_turns: None,
+            ..sample().agent
+        },
+        sandbox: SandboxSpec {
+            read: Vec::new(),
+            env: BTreeMap::new(),
+            ..sample().sandbox
+        },
+        ..sample()
+    };
+    assert_eq!(ours(text).unwrap().markers, [expected]);
+}
+
+#[test]
+fn files_of_the_older_tool_run_with_warnings_that_name_what_is_ignored() {
+    let file = parse_config(OLDER, "config.yaml", Dialect::Autoresearch).unwrap();
+    assert_eq!(file.markers[0].agent.model.as_deref(), Some("opus"));
+    assert_eq!(file.markers[0].guards[0].threshold, number(12.0));
+    assert_eq!(file.markers[1].status, Status::Paused);
+    let warnings: Vec<(usize, &str)> = file
+        .warnings
+        .iter()
+        .map(|warning| (warning.line, warning.message.as_str()))
+        .collect();
+    let expected = [
+        (1, "unknown key `version`"),
+        (14, "`timeout` is ignored"),
+        (32, "the status `completed` is taken for `paused`"),
+        (38, "unknown key `schedule`"),
+    ];
+    assert_eq!(warnings, expected);
+    assert!(ours(OLDER).is_err());
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place_and_a_hint() {
+    insta::assert_snapshot!(ours(BROKEN).unwrap_err().to_string());
+}
+
+#[test]
+fn a_mutable_glob_that_matches_nothing_is_found_at_its_place() {
+    let file = ours(SAMPLE).unwrap();
+    let problems = file
+        .check_against_tree("sort-speed", &|_| false)
+        .unwrap_err();
+    let places: Vec<_> = problems
+        .problems
+        .iter()
+        .map(|p| (p.line, p.column))
+        .collect();
+    assert_eq!(places, [(6, 17)]);
+    assert_eq!(
+        file.check_against_tree("sort-speed", &|glob| glob == "src/**/*.py"),
+        Ok(())
+    );
+}
+
+#[test]
+fn several_guards_are_named_in_order() {
+    let guards = "guards: [{command: a}, {command: b, name: unit tests}, {command: c}]";
+    let text = SAMPLE.replace("    loop:", &format!("    {guards}\n    loop:"));
+    let problem = &ours(&text).unwrap_err().problems[0];
+    assert_eq!(problem.message, "both `guard` and `guards` are given");
+    let text = text.replace("    guard:", "    unguarded:");
+    let problems = ours(&text).unwrap_err().problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let minimal = format!(
+        "markers:\n- {{name: a, target: {{mutable: [a]}}, metric: {{command: c, extract: e, direction: lower}}, {guards}}}"
+    );
+    let file = ours(&minimal).unwrap();
+    let names: Vec<&str> = file.markers[0]
+        .guards
+        .iter()
+        .map(|guard| guard.name.as_str())
+        .collect();
+    assert_eq!(names, ["guard", "unit tests", "guard-3"]);
+}
+
+#[test]
+fn the_template_parses_to_what_was_found() {
+    let facts = TemplateFacts {
+        name: "speed".to_owned(),
+        mutable: texts(&["src/**", "a \"b\\c"]),
+        immutable: texts(&["tests/**"]),
+        scratch: Vec::new(),
+        guard: Some("cargo test".to_owned()),
+    };
+    let file = ours(&template(&facts)).unwrap();
+    assert_eq!(file.markers[0].target.mutable, facts.mutable);
+    assert_eq!(file.markers[0].guards[0].command, "cargo test");
+    let unguarded = TemplateFacts {
+        guard: None,
+        ..facts
+    };
+    assert_eq!(ours(&template(&unguarded)).unwrap().markers[0].guards, []);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in any::<String>()) {
+        let _file = ours(&text);
+    }
+
+    #[test]
+    fn no_value_in_place_of_another_makes_it_panic(
+        line in 0_usize..50,
+        value in "[-a-z0-9:{}\\[\\],&*!|>'\"#%~ .]{0,12}",
+    ) {
+        let mut lines: Vec<String> = SAMPLE.lines().map(str::to_owned).collect();
+        let line = line % lines.len();
+        if let Some((key, _)) = lines[line].split_once(':') {
+            lines[line] = format!("{key}: {value}");
+        }
+        for dialect in [Dialect::Autoclave, Dialect::Autoresearch] {
+            let _file = parse_config(&lines.join("\n"), "config.yaml", dialect);
+        }
+    }
+}

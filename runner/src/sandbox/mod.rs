@@ -1,5 +1,7 @@
 //! The seam to what contains a command: `(snapshot, command, plan) -> (execution, changes)`.
 
+pub mod process;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,0 +1,258 @@
+//! The third stage: puts every layer in force, proves it, and becomes the command.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use autoclave_enter::{Landlock, Proof, Rlimits, Spec, Status};
+use landlock::{
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, close, setgroups, setresgid, setresuid, setsid};
+use seccompiler::sock_filter;
+
+use crate::status::{Channel, During, Failure};
+
+/// Confines this process as the inherited spec says, then executes the command.
+pub fn run(spec: &str, channel: &str) -> ExitCode {
+    let Ok(mut channel) = Channel::open(Path::new(&format!("/proc/self/fd/{channel}"))) else {
+        return ExitCode::from(5);
+    };
+    let sent = match confine(spec, &channel) {
+        Ok((spec, proof)) => channel.send(&Status::Enforced(proof)).and_then(|()| {
+            let errno = execute(&spec);
+            channel.send(&Status::NotStarted { errno })
+        }),
+        Err(failure) => channel.send_failure(failure),
+    };
+    ExitCode::from(if sent.is_ok() { 127 } else { 7 })
+}
+
+/// Replaces this process; returns only the errno of the failure.
+fn execute(spec: &Spec) -> i32 {
+    let mut words = spec.argv.iter().map(|word| OsStr::from_bytes(word));
+    let Some(program) = words.next() else {
+        return Errno::ENOENT as i32;
+    };
+    let env = spec
+        .env
+        .iter()
+        .map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value)));
+    let error = Command::new(program)
+        .args(words)
+        .env_clear()
+        .envs(env)
+        .current_dir(&spec.directory)
+        .exec();
+    errno_of(&error)
+}
+
+fn confine(spec: &str, channel: &Channel) -> Result<(Spec, Proof), Failure> {
+    let spec = File::open(format!("/proc/self/fd/{spec}")).during("open the spec")?;
+    let spec: Spec = serde_json::from_reader(spec).map_err(|_| Failure::new("read the spec", 0))?;
+    close_all_but(channel.file())?;
+    setsid().during("start a session")?;
+    limit(&spec.rlimits)?;
+    let ruleset = ruleset(&spec.landlock)
+        .map_err(|error| Failure::new(&format!("prepare Landlock: {error}"), 0))?;
+    drop_identity(&spec)?;
+    prctl::set_no_new_privs().during("give up new privileges")?;
+    prctl::set_dumpable(false).during("become undumpable")?;
+    let status = ruleset
+        .restrict_self()
+        .map_err(|error| Failure::new(&format!("enforce Landlock: {error}"), 0))?;
+    for program in &spec.seccomp {
+        let program: Vec<sock_filter> = program
+            .iter()
+            .map(|i| sock_filter {
+                code: i.code,
+                jt: i.jt,
+                jf: i.jf,
+                k: i.k,
+            })
+            .collect();
+        seccompiler::apply_filter(&program)
+            .map_err(|error| Failure::new(&format!("enforce seccomp: {error}"), 0))?;
+    }
+    let proof = prove(&spec, status.ruleset == RulesetStatus::FullyEnforced)?;
+    Ok((spec, proof))
+}
+
+/// Closes every inherited descriptor but the three streams and `kept`.
+fn close_all_but(kept: &File) -> Result<(), Failure> {
+    let numbers: Vec<i32> = fs::read_dir("/proc/self/fd")
+        .during("list descriptors")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|number| *number > 2 && *number != kept.as_raw_fd())
+        .collect();
+    for number in numbers {
+        match close(number) {
+            // The listing's own descriptor is already closed.
+            Ok(()) | Err(Errno::EBADF) => {}
+            Err(errno) => return Err(Failure::new("close a descriptor", errno as i32)),
+        }
+    }
+    Ok(())
+}
+
+fn limit(rlimits: &Rlimits) -> Result<(), Failure> {
+    let mut limits = vec![
+        (Resource::RLIMIT_CORE, 0),
+        (Resource::RLIMIT_FSIZE, rlimits.file_bytes),
+    ];
+    limits.extend(rlimits.memory_bytes.map(|n| (Resource::RLIMIT_DATA, n)));
+    limits.extend(rlimits.processes.map(|n| (Resource::RLIMIT_NPROC, n)));
+    for (resource, limit) in limits {
+        let (_, hard) = nix::sys::resource::getrlimit(resource).during("read a limit")?;
+        let limit = limit.min(hard);
+        setrlimit(resource, limit, limit).during(&format!("limit {resource:?}"))?;
+    }
+    Ok(())
+}
+
+/// Becomes the command's uid with no group, no capability and none to gain.
+fn drop_identity(spec: &Spec) -> Result<(), Failure> {
+    let lost = |what: &'static str| move |_| Failure::new(what, 0);
+    caps::clear(None, caps::CapSet::Ambient).map_err(lost("drop ambient capabilities"))?;
+    caps::clear(None, caps::CapSet::Bounding).map_err(lost("drop bounding capabilities"))?;
+    if !spec.is_user_namespace {
+        let (uid, gid) = (Uid::from_raw(spec.uid), Gid::from_raw(spec.gid));
+        setgroups(&[]).during("drop groups")?;
+        setresgid(gid, gid, gid).during("change the group")?;
+        setresuid(uid, uid, uid).during("change the user")?;
+    }
+    for set in [
+        caps::CapSet::Inheritable,
+        caps::CapSet::Effective,
+        caps::CapSet::Permitted,
+    ] {
+        caps::clear(None, set).map_err(lost("drop capabilities"))?;
+    }
+    Ok(())
+}
+
+/// Returns the newest Landlock interface the kernel and this binary both know, 0 for none.
+pub fn landlock_abi() -> u8 {
+    (1..=7)
+        .rev()
+        .find(|abi| {
+            Ruleset::default()
+                .set_compatibility(CompatLevel::HardRequirement)
+                .handle_access(AccessFs::from_all(ABI::from(i32::from(*abi))))
+                .and_then(|ruleset| match abi {
+                    6.. => ruleset.scope(Scope::from_all(ABI::V6)),
+                    _ => Ok(ruleset),
+                })
+                .and_then(Ruleset::create)
+                .is_ok()
+        })
+        .unwrap_or(0)
+}
+
+fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Error>> {
+    let abi = ABI::from(landlock.abi.min(6));
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(abi))?;
+    if abi >= ABI::V6 {
+        ruleset = ruleset.scope(Scope::from_all(abi))?;
+    }
+    let file_write: BitFlags<AccessFs> = AccessFs::WriteFile | AccessFs::Truncate;
+    let device = AccessFs::from_all(abi) & AccessFs::IoctlDev;
+    let tree = AccessFs::from_all(abi) & !(AccessFs::MakeChar | AccessFs::MakeBlock) & !device;
+    let mut created = ruleset.create()?.add_rule(PathBeneath::new(
+        PathFd::new("/")?,
+        AccessFs::from_read(abi),
+    ))?;
+    let private = ["/tmp", "/dev/shm"].map(PathBuf::from);
+    for path in private.iter().chain(&landlock.trees) {
+        created = grant(created, path, tree)?;
+    }
+    for path in &landlock.files {
+        created = grant(created, path, file_write | AccessFs::from_file(abi) & AccessFs::from_read(abi))?;
+    }
+    for path in ["/dev/null", "/dev/zero", "/dev/full"] {
+        created = grant(created, Path::new(path), AccessFs::WriteFile.into())?;
+    }
+    for path in ["/dev/tty", "/dev/pts"] {
+        created = grant(created, Path::new(path), BitFlags::from(AccessFs::WriteFile) | device)?;
+    }
+    Ok(created)
+}
+
+/// Adds a rule; a path that is not there has nothing to grant.
+fn grant(
+    created: RulesetCreated,
+    path: &Path,
+    rights: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, Box<dyn std::error::Error>> {
+    if !path.try_exists()? {
+        return Ok(created);
+    }
+    Ok(created.add_rule(PathBeneath::new(PathFd::new(path)?, rights))?)
+}
+
+/// Asks the kernel what is in force, and tries what must fail.
+fn prove(spec: &Spec, is_landlocked: bool) -> Result<Proof, Failure> {
+    let text = fs::read_to_string("/proc/self/status").during("read the own status")?;
+    let fields: HashMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .collect();
+    let field = |name: &str| {
+        fields
+            .get(name)
+            .map(|value| value.trim().to_owned())
+            .unwrap_or_else(|| "missing".to_owned())
+    };
+    let create = |path: &str| {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .err()
+            .map(|error| errno_of(&error))
+    };
+    Ok(Proof {
+        uids: field("Uid"),
+        gids: field("Gid"),
+        groups: field("Groups"),
+        effective_capabilities: field("CapEff"),
+        permitted_capabilities: field("CapPrm"),
+        bounding_capabilities: field("CapBnd"),
+        no_new_privs: field("NoNewPrivs"),
+        seccomp: field("Seccomp"),
+        is_landlocked,
+        write_root: create("/autoclave-canary"),
+        write_system: create("/usr/autoclave-canary"),
+        read_secret: File::open(&spec.secret_canary).err().map(|e| errno_of(&e)),
+        connect: (!spec.has_host_network).then(connect_out).flatten(),
+    })
+}
+
+/// Tries to reach an address that no network routes (RFC 5737); returns the errno of a refusal.
+fn connect_out() -> Option<i32> {
+    let address = SocketAddr::from(([192, 0, 2, 1], 9));
+    let stream = TcpStream::connect_timeout(&address, Duration::from_millis(300)).err()?;
+    let datagram = UdpSocket::bind("0.0.0.0:0")
+        .and_then(|socket| socket.connect(address))
+        .err()?;
+    let errno = errno_of(&stream);
+    (errno == errno_of(&datagram) || errno == Errno::EACCES as i32).then_some(errno)
+}
+
+fn errno_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(Errno::EIO as i32)
+}

@@ -1,0 +1,122 @@
+//! What the runner tells the helper: one sandbox, with nothing left to decide.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// One sandbox: how to build it, what to put in force, what to run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spec {
+    /// The process that must still be the parent; nothing runs without it.
+    pub runner_pid: i32,
+    /// The fifo that status lines are written to.
+    pub status: PathBuf,
+    /// Maps the user's own uid and gid to themselves in a user namespace; else runs as root.
+    pub is_user_namespace: bool,
+    /// Who the command is.
+    pub uid: u32,
+    pub gid: u32,
+    /// An empty directory of the host on which the sandbox is mounted, in a namespace of its own.
+    pub mount_point: PathBuf,
+    /// Size of the tmpfs that takes all writes; bytes.
+    pub disk_bytes: u64,
+    /// Lower directories, topmost first.
+    pub layers: Vec<PathBuf>,
+    /// Read-only binds, in order; their targets exist in the layers.
+    pub binds: Vec<Bind>,
+    pub has_host_network: bool,
+    /// `tasks` or `cgroup.procs` files to join.
+    pub cgroup_joins: Vec<PathBuf>,
+    pub landlock: Landlock,
+    /// Seccomp programs, loaded in order.
+    pub seccomp: Vec<Vec<Instruction>>,
+    pub rlimits: Rlimits,
+    /// A file of the host that the command must not be able to read.
+    pub secret_canary: PathBuf,
+    /// Program and arguments, as bytes.
+    pub argv: Vec<Vec<u8>>,
+    /// The whole environment, as bytes.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    pub directory: PathBuf,
+}
+
+/// A host path that the sandbox sees read-only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Bind {
+    pub source: PathBuf,
+    /// Absolute, as the sandbox sees it.
+    pub target: PathBuf,
+}
+
+/// What Landlock lets the command write, beside reading and executing everything it sees.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Landlock {
+    /// The kernel's version of the interface; 3 to 6, higher ones are used as 6.
+    pub abi: i32,
+    /// Writable with everything beneath.
+    pub trees: Vec<PathBuf>,
+    /// Single files, written in place.
+    pub files: Vec<PathBuf>,
+}
+
+/// One instruction of a seccomp program: the kernel's `struct sock_filter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instruction {
+    pub code: u16,
+    pub jt: u8,
+    pub jf: u8,
+    pub k: u32,
+}
+
+/// Limits that hold without a cgroup.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Rlimits {
+    /// `RLIMIT_DATA`: bytes each process may have.
+    pub memory_bytes: Option<u64>,
+    /// `RLIMIT_NPROC`: processes of the uid.
+    pub processes: Option<u64>,
+    /// `RLIMIT_FSIZE`.
+    pub file_bytes: u64,
+}
+
+/// What is in force, as the kernel tells the process that is about to become the command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The fields of `/proc/self/status`.
+    pub uids: String,
+    pub gids: String,
+    pub groups: String,
+    pub effective_capabilities: String,
+    pub permitted_capabilities: String,
+    pub bounding_capabilities: String,
+    pub no_new_privs: String,
+    pub seccomp: String,
+    /// Landlock reported full enforcement.
+    pub is_landlocked: bool,
+    /// Errno of each canary: `None` where it got through.
+    pub write_root: Option<i32>,
+    pub write_system: Option<i32>,
+    pub read_secret: Option<i32>,
+    /// Not tried with the host's network.
+    pub connect: Option<i32>,
+}
+
+/// Lines on the status channel, as JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The sandbox is built; `init` is its pid 1 (host numbering), `files` the descriptor of the
+    /// outermost stage that holds the tmpfs.
+    Built { init: i32, files: i32 },
+    /// Every layer is in force and the command follows.
+    Enforced(Proof),
+    /// The command could not be started.
+    NotStarted { errno: i32 },
+    /// The command ended.
+    Exited { code: i32 },
+    Signalled { signal: i32 },
+    /// Nothing runs in the sandbox any more.
+    Gone,
+    /// A stage could not do its part.
+    Failed { step: String, errno: i32 },
+}

@@ -1,0 +1,65 @@
+//! The channel on which stages tell the runner how far they are.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use autoclave_enter::Status;
+use nix::errno::Errno;
+
+/// A stage's end of the status channel.
+pub struct Channel(File);
+
+/// What a stage could not do.
+pub struct Failure {
+    step: String,
+    errno: i32,
+}
+
+impl Channel {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(OpenOptions::new().write(true).open(path)?))
+    }
+
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+
+    /// Writes one line; shorter than `PIPE_BUF`, so that lines of several stages do not mix.
+    pub fn send(&mut self, status: &Status) -> io::Result<()> {
+        let mut line = serde_json::to_string(status)?;
+        line.push('\n');
+        self.0.write_all(line.as_bytes())
+    }
+
+    pub fn send_failure(&mut self, failure: Failure) -> io::Result<()> {
+        self.send(&Status::Failed {
+            step: failure.step,
+            errno: failure.errno,
+        })
+    }
+}
+
+/// Names the step that an error stopped.
+pub trait During<T> {
+    fn during(self, step: &str) -> Result<T, Failure>;
+}
+
+impl<T> During<T> for nix::Result<T> {
+    fn during(self, step: &str) -> Result<T, Failure> {
+        self.map_err(|errno| Failure::new(step, errno as i32))
+    }
+}
+
+impl<T> During<T> for io::Result<T> {
+    fn during(self, step: &str) -> Result<T, Failure> {
+        self.map_err(|error| Failure::new(step, error.raw_os_error().unwrap_or(Errno::EIO as i32)))
+    }
+}
+
+impl Failure {
+    pub fn new(step: &str, errno: i32) -> Self {
+        let step = step.chars().take(800).collect();
+        Self { step, errno }
+    }
+}

@@ -1,0 +1,413 @@
+//! One execution: from its description to its proof to its end.
+
+use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use autoclave_enter::{Bind, Landlock, Proof, Rlimits, Spec, Status};
+use autoclave_policies::{Grant, Identity};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, getegid, geteuid, mkfifo};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant as Deadline, sleep_until};
+
+use super::cgroup::Cgroup;
+use super::layer::{During, Layer, make_directory, remove_tree};
+use super::{Shared, proof, skeleton};
+use crate::sandbox::{
+    Execution, Exit, Finished, GATEWAY_SOCKET, HOME, Network, OutputSink, SandboxError, Stream,
+    WORKSPACE,
+};
+
+/// How long a sandbox may take from its start to its proof, or from its end to the last word.
+const PATIENCE: Duration = Duration::from_secs(60);
+const CHUNK: usize = 64 << 10;
+
+/// The host's side of a sandbox: the outer stage, its private directory, its cgroup.
+///
+/// Dropping it kills everything and removes all of it.
+pub struct Hull {
+    child: Child,
+    folder: PathBuf,
+    cgroup: Option<Cgroup>,
+}
+
+impl Drop for Hull {
+    fn drop(&mut self) {
+        // A child that was already waited for has no id any more.
+        if let Some(id) = self.child.id() {
+            if let Err(error) = self.child.start_kill() {
+                tracing::warn!(%error, "could not kill a sandbox");
+            }
+            let pid = Pid::from_raw(id.cast_signed());
+            let ended = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+            let reaped = self.child.try_wait();
+            tracing::trace!(?ended, ?reaped, "sandbox removed");
+        }
+        drop(self.cgroup.take());
+        remove_tree(&self.folder);
+    }
+}
+
+/// Runs `execution` on the layers of its snapshot.
+pub async fn run(
+    shared: &Arc<Shared>,
+    layers: &[Arc<Layer>],
+    execution: Execution<'_>,
+    output: &mut dyn OutputSink,
+) -> Result<Finished, SandboxError> {
+    let (folder, number) = shared.new_folder("execution")?;
+    let cgroup = Cgroup::new(&format!("{}-{number}", shared.label), &execution.plan.limits);
+    let spec = describe(&folder, layers, &execution, cgroup.as_ref())?;
+    mkfifo(&spec.status, Mode::S_IRUSR | Mode::S_IWUSR)
+        .map_err(std::io::Error::from)
+        .during("make", &spec.status)?;
+    let status = pipe::OpenOptions::new()
+        .read_write(true)
+        .open_receiver(&spec.status)
+        .during("open", &spec.status)?;
+    let path = folder.join("spec.json");
+    let text = serde_json::to_vec(&spec).map_err(|error| SandboxError::Backend(error.to_string()))?;
+    fs::write(&path, text).during("write", &path)?;
+    let child = Command::new(shared.helper.path())
+        .arg("outside")
+        .arg(&path)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .during("start", Path::new("autoclave-enter"))?;
+    let mut hull = Hull {
+        child,
+        folder,
+        cgroup,
+    };
+    let mut status = BufReader::with_capacity(4096, status).lines();
+    let inside = prove(&mut hull.child, &mut status, &spec, &execution).await?;
+    let started = Instant::now();
+    let exit = Watch {
+        execution: &execution,
+        init: inside.init,
+        status,
+    }
+    .until_gone(&mut hull.child, output)
+    .await?;
+    let wall = started.elapsed();
+    let cpu = match hull.cgroup.as_ref().and_then(Cgroup::cpu) {
+        Some(cpu) => cpu,
+        None => cpu_of(inside.init),
+    };
+    let is_out_of_memory = hull.cgroup.as_ref().is_some_and(Cgroup::is_out_of_memory);
+    let exit = match exit {
+        Exit::Code(0) | Exit::TimedOut | Exit::Cancelled | Exit::NotStarted { .. } => exit,
+        Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory if is_out_of_memory => {
+            Exit::OutOfMemory
+        }
+        Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory => exit,
+    };
+    let outer = hull.child.id().unwrap_or_default();
+    Ok(Finished {
+        exit,
+        wall,
+        cpu,
+        remains: Box::new(super::remains::ProcessRemains {
+            upper: PathBuf::from(format!("/proc/{outer}/fd/{}/upper", inside.files)),
+            layers: layers.to_vec(),
+            shared: Arc::clone(shared),
+            hull,
+        }),
+    })
+}
+
+/// Writes down the whole sandbox for the helper.
+fn describe(
+    folder: &Path,
+    layers: &[Arc<Layer>],
+    execution: &Execution<'_>,
+    cgroup: Option<&Cgroup>,
+) -> Result<Spec, SandboxError> {
+    let plan = execution.plan;
+    let (uid, gid) = match plan.identity {
+        Identity::SecondUid { uid, gid } => (uid, gid),
+        Identity::SameUser => (geteuid().as_raw(), getegid().as_raw()),
+    };
+    let is_root = geteuid().is_root();
+    if is_root == (plan.identity == Identity::SameUser) {
+        return Err(SandboxError::CannotEnforce {
+            rule: "identity".to_owned(),
+            why: "root needs a second uid for the sandbox, and only root can give one".to_owned(),
+        });
+    }
+    let mut views: Vec<Bind> = plan
+        .views
+        .iter()
+        .chain(&execution.views)
+        .map(|view| Bind {
+            source: view.source.clone(),
+            target: view.target.clone(),
+        })
+        .collect();
+    if let Network::Gateway { folder } = &execution.network {
+        views.push(Bind {
+            source: folder.clone(),
+            target: Path::new(GATEWAY_SOCKET).with_file_name(""),
+        });
+    }
+    let bottom = folder.join("skeleton");
+    make_directory(&bottom).during("make", &bottom)?;
+    let binds = skeleton::build(&bottom, (uid, gid), &views)?;
+    let mount_point = folder.join("mount");
+    make_directory(&mount_point).during("make", &mount_point)?;
+    let secret_canary = folder.join("canary");
+    fs::write(&secret_canary, "secret").during("write", &secret_canary)?;
+    fs::set_permissions(&secret_canary, Permissions::from_mode(0o644))
+        .during("write", &secret_canary)?;
+    let mut env: Vec<_> = plan.env.iter().collect();
+    env.retain(|(name, _)| !execution.env.contains_key(*name));
+    env.extend(&execution.env);
+    let limits = &plan.limits;
+    Ok(Spec {
+        runner_pid: nix::unistd::getpid().as_raw(),
+        status: folder.join("status"),
+        is_user_namespace: plan.identity == Identity::SameUser,
+        uid,
+        gid,
+        mount_point,
+        disk_bytes: limits.disk_bytes,
+        layers: layers
+            .iter()
+            .map(|layer| layer.path().to_owned())
+            .chain([bottom])
+            .collect(),
+        binds,
+        has_host_network: execution.network == Network::Host,
+        cgroup_joins: cgroup.map(Cgroup::joins).unwrap_or_default(),
+        landlock: landlock(execution, super::probe::landlock_abi()?),
+        seccomp: super::seccomp::programs().map_err(SandboxError::Backend)?,
+        rlimits: Rlimits {
+            memory_bytes: cgroup.is_none().then_some(limits.memory_bytes),
+            processes: cgroup.is_none().then_some(u64::from(limits.pids)),
+            file_bytes: limits.disk_bytes,
+        },
+        secret_canary,
+        argv: execution
+            .argv
+            .iter()
+            .map(|word| word.clone().into_vec())
+            .collect(),
+        env: env
+            .into_iter()
+            .map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()))
+            .collect(),
+        directory: PathBuf::from(WORKSPACE),
+    })
+}
+
+fn landlock(execution: &Execution<'_>, abi: i32) -> Landlock {
+    let workspace = Path::new(WORKSPACE);
+    let mut trees = vec![PathBuf::from(HOME), workspace.join(".git")];
+    let mut files = Vec::new();
+    for grant in &execution.plan.grants {
+        match grant {
+            Grant::Tree { path, .. } | Grant::Open { path: Some(path) } => {
+                trees.push(workspace.join(path.as_path()));
+            }
+            Grant::Open { path: None } => trees.push(workspace.to_owned()),
+            Grant::File { path } => files.push(workspace.join(path.as_path())),
+        }
+    }
+    Landlock { abi, trees, files }
+}
+
+/// Where the inside of a proven sandbox is found.
+struct Inside {
+    init: Pid,
+    files: i32,
+}
+
+type StatusLines = Lines<BufReader<pipe::Receiver>>;
+
+/// Waits until the sandbox has proven itself.
+async fn prove(
+    child: &mut Child,
+    status: &mut StatusLines,
+    spec: &Spec,
+    execution: &Execution<'_>,
+) -> Result<Inside, SandboxError> {
+    let deadline = Deadline::now() + PATIENCE;
+    let mut inside = None;
+    let mut proof: Option<Proof> = None;
+    loop {
+        let line = tokio::select! {
+            biased;
+            line = status.next_line() => parse(line)?,
+            exit = child.wait() => {
+                let exit = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
+                return Err(SandboxError::NotProven(format!("its outer stage ended: {exit}")));
+            }
+            () = sleep_until(deadline) => {
+                return Err(SandboxError::NotProven("it did not answer".to_owned()));
+            }
+            () = execution.cancel.cancelled() => {
+                return Err(SandboxError::NotProven("cancelled before its start".to_owned()));
+            }
+        };
+        match line {
+            Status::Built { init, files } => {
+                let init = Pid::from_raw(init);
+                inside = Some(Inside { init, files });
+            }
+            Status::Enforced(found) => proof = Some(found),
+            Status::Failed { step, errno } => return Err(failed(&step, errno)),
+            Status::Gone
+            | Status::NotStarted { .. }
+            | Status::Exited { .. }
+            | Status::Signalled { .. } => {
+                return Err(SandboxError::NotProven("it ended without proof".to_owned()));
+            }
+        }
+        if let (Some(_), Some(found)) = (&inside, &proof) {
+            proof::check(found, spec).map_err(SandboxError::NotProven)?;
+            return inside.ok_or_else(|| SandboxError::NotProven("no init".to_owned()));
+        }
+    }
+}
+
+fn parse(line: std::io::Result<Option<String>>) -> Result<Status, SandboxError> {
+    let line = line
+        .during("read", Path::new("status"))?
+        .ok_or_else(|| SandboxError::NotProven("the status channel closed".to_owned()))?;
+    serde_json::from_str(&line)
+        .map_err(|_| SandboxError::NotProven(format!("unreadable status `{line}`")))
+}
+
+fn failed(step: &str, errno: i32) -> SandboxError {
+    let cause = match errno {
+        0 => String::new(),
+        errno => format!(": {}", nix::errno::Errno::from_raw(errno)),
+    };
+    SandboxError::NotProven(format!("could not {step}{cause}"))
+}
+
+/// Follows a running command.
+struct Watch<'a> {
+    execution: &'a Execution<'a>,
+    init: Pid,
+    status: StatusLines,
+}
+
+impl Watch<'_> {
+    /// Feeds and drains the command until nothing of it runs and all output is read.
+    async fn until_gone(
+        mut self,
+        child: &mut Child,
+        output: &mut dyn OutputSink,
+    ) -> Result<Exit, SandboxError> {
+        let mut stdin = child.stdin.take();
+        let mut stdout = child.stdout.take();
+        let mut stderr = child.stderr.take();
+        let mut unwritten = self.execution.stdin.as_slice();
+        let mut out = vec![0; CHUNK];
+        let mut err = vec![0; CHUNK];
+        let deadline = Deadline::now() + self.execution.timeout;
+        let mut exit = None;
+        let mut killed = None;
+        let mut is_gone = false;
+        while !is_gone || stdout.is_some() || stderr.is_some() {
+            if unwritten.is_empty() {
+                stdin = None;
+            }
+            let last_word = deadline + PATIENCE;
+            tokio::select! {
+                n = read(&mut stdout, &mut out), if stdout.is_some() => match n {
+                    0 => stdout = None,
+                    n => output.write(Stream::Stdout, &out[..n]),
+                },
+                n = read(&mut stderr, &mut err), if stderr.is_some() => match n {
+                    0 => stderr = None,
+                    n => output.write(Stream::Stderr, &err[..n]),
+                },
+                n = write(&mut stdin, unwritten), if stdin.is_some() => match n {
+                    0 => stdin = None,
+                    n => unwritten = &unwritten[n..],
+                },
+                line = self.status.next_line(), if !is_gone => match parse(line)? {
+                    Status::Gone => is_gone = true,
+                    Status::Exited { code } => exit = exit.or(Some(Exit::Code(code))),
+                    Status::Signalled { signal } => exit = exit.or(Some(Exit::Signal(signal))),
+                    Status::NotStarted { errno } => exit = Some(Exit::NotStarted { errno }),
+                    Status::Failed { step, errno } => return Err(failed(&step, errno)),
+                    Status::Built { .. } | Status::Enforced(_) => {}
+                },
+                ended = child.wait(), if !is_gone => {
+                    let ended = ended.map_or_else(|error| error.to_string(), |e| e.to_string());
+                    return Err(SandboxError::Backend(format!("the sandbox broke: {ended}")));
+                }
+                () = sleep_until(deadline), if killed.is_none() && !is_gone => {
+                    killed = Some(Exit::TimedOut);
+                    self.kill();
+                }
+                () = self.execution.cancel.cancelled(), if killed.is_none() && !is_gone => {
+                    killed = Some(Exit::Cancelled);
+                    self.kill();
+                }
+                () = sleep_until(last_word) => {
+                    return Err(SandboxError::Backend("a killed sandbox does not end".to_owned()));
+                }
+            }
+        }
+        // Init reports how the command ended; if it could not, it was killed itself.
+        Ok(exit.or(killed).unwrap_or(Exit::Signal(Signal::SIGKILL as i32)))
+    }
+
+    /// Kills pid 1 of the sandbox, and so everything in it. Its pid stays its own, see
+    /// `enter/src/outside.rs`.
+    fn kill(&self) {
+        if let Err(error) = kill(self.init, Signal::SIGKILL) {
+            tracing::debug!(%error, "the sandbox had already ended");
+        }
+    }
+}
+
+/// Reads what there is; 0 at the end, which a broken pipe is too.
+async fn read(from: &mut Option<impl AsyncReadExt + Unpin>, buffer: &mut [u8]) -> usize {
+    match from {
+        Some(pipe) => pipe.read(buffer).await.unwrap_or(0),
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes what fits; 0 where nobody reads any more.
+async fn write(to: &mut Option<impl AsyncWriteExt + Unpin>, bytes: &[u8]) -> usize {
+    match to {
+        Some(pipe) => pipe.write(bytes).await.unwrap_or(0),
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns the processor time of a dead, unreaped init and of all it waited for.
+fn cpu_of(init: Pid) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{init}/stat")).unwrap_or_default();
+    // Fields 14 to 17, counted after the name's closing parenthesis; see proc_pid_stat(5).
+    let ticks: u64 = text
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}
+

@@ -1,0 +1,466 @@
+//! What a sandboxed command can and cannot do, on the real kernel.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use autoclave_policies::{Grant, Identity, Level, Limits, Plan, RepoPath};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::{ProcessOptions, ProcessSandbox};
+use crate::model::{Change, ChangeKind, FileKind, SnapshotEntry};
+use crate::sandbox::{
+    ChangeLimits, Changes, Execution, Exit, Finished, Network, OutputSink, Sandbox, Snapshot,
+    Stream,
+};
+
+const UID: u32 = 64_500;
+
+struct Bench {
+    sandbox: ProcessSandbox,
+    plan: Plan,
+    snapshot: Snapshot,
+    _state: TempDir,
+}
+
+#[derive(Default)]
+struct Captured {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl OutputSink for Captured {
+    fn write(&mut self, stream: Stream, chunk: &[u8]) {
+        assert!(chunk.len() <= 64 << 10);
+        match stream {
+            Stream::Stdout => self.stdout.extend_from_slice(chunk),
+            Stream::Stderr => self.stderr.extend_from_slice(chunk),
+        }
+    }
+}
+
+fn path(text: &str) -> RepoPath {
+    RepoPath::try_from(text).unwrap()
+}
+
+fn file(name: &str, text: &str) -> SnapshotEntry {
+    SnapshotEntry {
+        path: path(name),
+        kind: FileKind::File {
+            bytes: text.as_bytes().to_vec(),
+            executable: false,
+        },
+    }
+}
+
+fn plan() -> Plan {
+    let is_root = nix::unistd::geteuid().is_root();
+    let mut grants = vec![
+        Grant::Tree {
+            path: path("free"),
+            created: false,
+        },
+        Grant::Tree {
+            path: path("target"),
+            created: true,
+        },
+    ];
+    grants.push(Grant::File {
+        path: path("mixed/mutable.txt"),
+    });
+    if is_root {
+        grants.push(Grant::Open {
+            path: Some(path("mixed")),
+        });
+    }
+    Plan {
+        version: 1,
+        level: Level::Sealed,
+        identity: if is_root {
+            Identity::SecondUid { uid: UID, gid: UID }
+        } else {
+            Identity::SameUser
+        },
+        grants,
+        in_place: Vec::new(),
+        views: Vec::new(),
+        env: BTreeMap::from([
+            ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            ("HOME".to_owned(), "/home/agent".to_owned()),
+        ]),
+        limits: Limits {
+            memory_bytes: 256 << 20,
+            cpus: 2.0,
+            pids: 100,
+            disk_bytes: 64 << 20,
+        },
+    }
+}
+
+async fn bench() -> Bench {
+    let state = tempfile::tempdir().unwrap();
+    let sandbox = ProcessSandbox::new(ProcessOptions {
+        state: state.path().to_owned(),
+        run_label: format!(
+            "test-{}-{}",
+            std::process::id(),
+            state.path().file_name().unwrap().to_string_lossy().replace('.', "")
+        ),
+    })
+    .unwrap();
+    let plan = plan();
+    let mut entries = [
+        file("README.md", "hello\n"),
+        file("free/a.txt", "a\n"),
+        file("free/sub/b.txt", "b\n"),
+        file("mixed/mutable.txt", "m\n"),
+        file("mixed/immutable.txt", "i\n"),
+    ]
+    .into_iter()
+    .map(Ok);
+    let snapshot = sandbox.import(&mut entries, &plan).await.unwrap();
+    Bench {
+        sandbox,
+        plan,
+        snapshot,
+        _state: state,
+    }
+}
+
+impl Bench {
+    fn execution(&self, argv: &[&str]) -> Execution<'_> {
+        Execution {
+            snapshot: &self.snapshot,
+            plan: &self.plan,
+            argv: argv.iter().map(OsString::from).collect(),
+            env: BTreeMap::new(),
+            stdin: Vec::new(),
+            network: Network::None,
+            views: Vec::new(),
+            timeout: Duration::from_secs(60),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    async fn shell(&self, script: &str) -> (Finished, String) {
+        let mut captured = Captured::default();
+        let execution = self.execution(&["sh", "-c", script]);
+        let finished = self.sandbox.execute(execution, &mut captured).await.unwrap();
+        captured.stdout.extend(captured.stderr);
+        (finished, String::from_utf8(captured.stdout).unwrap())
+    }
+}
+
+fn mutable(path: &RepoPath) -> bool {
+    path.is_within(&self::path("free")) || *path == self::path("mixed/mutable.txt")
+}
+
+fn changes(finished: &Finished) -> Changes {
+    finished
+        .remains
+        .changes(&mutable, ChangeLimits::default())
+        .unwrap()
+}
+
+fn write(name: &str, text: &str) -> Change {
+    Change {
+        path: path(name),
+        kind: ChangeKind::Write {
+            bytes: text.as_bytes().to_vec(),
+            executable: false,
+        },
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn true_runs_and_changes_nothing() {
+    let bench = bench().await;
+    let (finished, output) = bench.shell("true").await;
+    assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
+    assert_eq!(changes(&finished), Changes::default());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_write_to_a_mutable_file_is_a_change() {
+    let bench = bench().await;
+    let (finished, output) = bench.shell("echo new > free/a.txt").await;
+    assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
+    assert_eq!(changes(&finished).accepted, [write("free/a.txt", "new\n")]);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn exits_are_told_apart() {
+    let bench = bench().await;
+    assert_eq!(bench.shell("exit 7").await.0.exit, Exit::Code(7));
+    assert_eq!(bench.shell("kill -9 $$").await.0.exit, Exit::Signal(9));
+    let mut output = Captured::default();
+    let missing = bench.execution(&["no-such-program"]);
+    let finished = bench.sandbox.execute(missing, &mut output).await.unwrap();
+    let errno = nix::libc::ENOENT;
+    assert_eq!(finished.exit, Exit::NotStarted { errno });
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn standard_input_arrives_whole_and_ends() {
+    let bench = bench().await;
+    let mut output = Captured::default();
+    let mut execution = bench.execution(&["sha256sum"]);
+    execution.stdin = vec![b'x'; 1 << 20];
+    let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
+    assert_eq!(finished.exit, Exit::Code(0));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "8c2ccc7b77e4b2cdd24e541a89dba60439f36206d99fdc1fd1db36d65f219e78  -\n"
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn edits_creations_deletions_and_renames_are_changes() {
+    let bench = bench().await;
+    let script = "set -e; sed -i s/a/A/ free/a.txt; mkdir free/new; echo n > free/new/n.txt
+        chmod +x free/new/n.txt; mv free/sub free/moved; touch README.unlisted 2>/dev/null || true
+        ln -s a.txt free/link; ln -s /etc/passwd free/bad; mkfifo free/fifo
+        sed -i s/m/M/ mixed/mutable.txt 2>/dev/null || echo M > mixed/mutable.txt";
+    let (finished, output) = bench.shell(script).await;
+    assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
+    let changes = changes(&finished);
+    let script = ChangeKind::Write {
+        bytes: b"n\n".to_vec(),
+        executable: true,
+    };
+    let link = ChangeKind::Link {
+        target: b"a.txt".to_vec(),
+    };
+    let change = |name, kind| Change {
+        path: path(name),
+        kind,
+    };
+    assert_eq!(
+        changes.accepted,
+        [
+            write("free/a.txt", "A\n"),
+            change("free/link", link),
+            write("free/moved/b.txt", "b\n"),
+            change("free/new/n.txt", script),
+            change("free/sub/b.txt", ChangeKind::Delete),
+            write("mixed/mutable.txt", "M\n"),
+        ]
+    );
+    let dropped: Vec<_> = changes
+        .dropped
+        .iter()
+        .map(|dropped| format!("{}: {}", dropped.path, dropped.why))
+        .collect();
+    assert_eq!(
+        dropped,
+        [
+            "free/bad: a link that leaves the mutable set",
+            "free/fifo: a fifo"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_directory_made_anew_loses_what_it_held() {
+    let bench = bench().await;
+    let (finished, _) = bench
+        .shell("rm -r free && mkdir free 2>/dev/null; rm -r free/sub; mkdir free/sub; echo c > free/sub/c")
+        .await;
+    assert_eq!(finished.exit, Exit::Code(0));
+    let changes = changes(&finished);
+    let delete = |name| Change {
+        path: path(name),
+        kind: ChangeKind::Delete,
+    };
+    assert_eq!(
+        changes.accepted,
+        [
+            delete("free/a.txt"),
+            delete("free/sub/b.txt"),
+            write("free/sub/c", "c\n"),
+        ]
+    );
+}
+
+/// Tries a write in Python, which tells the errno; prints `ok` where it went through.
+fn attempt(code: &str) -> String {
+    format!(
+        "python3 -c 'import os,errno,socket\ntry:\n  {code}\n  print(\"ok\")\nexcept OSError as e: print(errno.errorcode[e.errno])'"
+    )
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn immutable_files_cannot_be_written_removed_or_replaced() {
+    let bench = bench().await;
+    let is_root = nix::unistd::geteuid().is_root();
+    for (code, errno) in [
+        ("open(\"free/a.txt\", \"a\")", "ok"),
+        ("open(\"mixed/mutable.txt\", \"a\")", "ok"),
+        ("open(\"target/out\", \"w\")", "ok"),
+        ("open(\"/tmp/x\", \"w\")", "ok"),
+        ("open(\"/home/agent/x\", \"w\")", "ok"),
+        ("open(\"README.md\", \"a\")", "EACCES"),
+        ("open(\"new.txt\", \"w\")", "EACCES"),
+        ("open(\"mixed/immutable.txt\", \"a\")", "EACCES"),
+        (
+            "os.unlink(\"mixed/immutable.txt\")",
+            if is_root { "EPERM" } else { "EACCES" },
+        ),
+        (
+            "os.rename(\"mixed/mutable.txt\", \"mixed/immutable.txt\")",
+            if is_root { "EPERM" } else { "EACCES" },
+        ),
+        ("os.rename(\"mixed\", \"gone\")", "EACCES"),
+        ("open(\"/usr/x\", \"w\")", "EACCES"),
+        ("open(\"/etc/passwd\", \"a\")", "EACCES"),
+    ] {
+        let (_, output) = bench.shell(&attempt(code)).await;
+        assert_eq!(output.trim(), errno, "{code}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn network_has_only_loopback_that_works() {
+    let bench = bench().await;
+    let (_, output) = bench.shell("tail -n +3 /proc/net/dev | cut -d: -f1").await;
+    assert_eq!(output.trim(), "lo");
+    let code = "s = socket.create_server((\"127.0.0.1\", 0)); socket.create_connection(s.getsockname())";
+    assert_eq!(bench.shell(&attempt(code)).await.1.trim(), "ok");
+    let code = "socket.create_connection((\"192.0.2.1\", 80), 1)";
+    assert_eq!(bench.shell(&attempt(code)).await.1.trim(), "ENETUNREACH");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn only_own_processes_environment_and_no_privilege_are_seen() {
+    let bench = bench().await;
+    let (_, pids) = bench.shell("ls /proc | grep -c '^[0-9]'").await;
+    let pids: u32 = pids.trim().parse().unwrap();
+    assert!((2..=5).contains(&pids), "{pids} processes");
+    let mut output = Captured::default();
+    let mut execution = bench.execution(&["env"]);
+    execution.env.insert("EXTRA".to_owned(), "1".to_owned());
+    let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
+    assert_eq!(finished.exit, Exit::Code(0));
+    let mut env: Vec<_> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
+    env.sort_unstable();
+    assert_eq!(
+        env,
+        ["EXTRA=1", "HOME=/home/agent", "PATH=/usr/local/bin:/usr/bin:/bin"]
+    );
+    let (_, status) = bench
+        .shell("egrep '^(CapEff|CapPrm|CapBnd|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\t' ' '; ls /proc/self/fd | wc -l")
+        .await;
+    assert_eq!(
+        status,
+        "CapInh: 0000000000000000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\n\
+         CapBnd: 0000000000000000\nCapAmb: 0000000000000000\nNoNewPrivs: 1\nSeccomp: 2\n4\n"
+    );
+    let (_, root) = bench.shell("ls /; ls /home /run; ls -A /tmp").await;
+    for secret in ["root", "work", "srv", "mnt"] {
+        assert!(!root.lines().any(|line| line == secret), "{root}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_timeout_kills_daemons_too() {
+    let bench = bench().await;
+    let mut output = Captured::default();
+    let marker = format!("{}.125", 10_000 + std::process::id());
+    let script = format!("setsid sh -c 'sleep {marker} & sleep {marker}' & echo up; sleep {marker}");
+    let mut execution = bench.execution(&["sh", "-c", &script]);
+    execution.timeout = Duration::from_millis(500);
+    let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
+    assert_eq!(finished.exit, Exit::TimedOut);
+    assert_eq!(output.stdout, b"up\n");
+    assert_eq!(processes_with(&marker), 0);
+    assert!(finished.wall < Duration::from_secs(10));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn cancelling_kills_the_command() {
+    let bench = bench().await;
+    let execution = bench.execution(&["sleep", "1000"]);
+    let cancel = execution.cancel.clone();
+    let mut output = Captured::default();
+    let run = bench.sandbox.execute(execution, &mut output);
+    let (finished, ()) = tokio::join!(run, async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        cancel.cancel();
+    });
+    assert_eq!(finished.unwrap().exit, Exit::Cancelled);
+}
+
+/// Counts this host's processes with `word` in their command line.
+fn processes_with(word: &str) -> usize {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .filter(|line| String::from_utf8_lossy(line).split('\0').any(|found| found == word))
+        .count()
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_kept_result_is_the_start_of_the_next_execution() {
+    let mut bench = bench().await;
+    let (finished, _) = bench
+        .shell("echo k > free/kept; rm free/a.txt; rm -r free/sub; mkdir free/sub; echo h > ~/h; truncate -s 20M free/sparse")
+        .await;
+    assert_eq!(finished.exit, Exit::Code(0));
+    bench.snapshot = finished.remains.into_snapshot().unwrap();
+    let (finished, output) = bench.shell("cat free/kept ~/h; ls free free/sub; stat -c %u free/kept").await;
+    let uid = nix::unistd::geteuid();
+    let uid = if uid.is_root() { UID } else { uid.as_raw() };
+    assert_eq!(output, format!("k\nh\nfree:\nkept\nsparse\nsub\n\nfree/sub:\n{uid}\n"));
+    assert_eq!(changes(&finished), Changes::default());
+    let added = vec![file("free/a.txt", "again\n"), file("README.md", "r2\n")];
+    let removed = vec![path("free/kept"), path("mixed/mutable.txt")];
+    let derived = bench
+        .sandbox
+        .derive(&bench.snapshot, added, removed, &bench.plan)
+        .await
+        .unwrap();
+    bench.snapshot = derived;
+    let (finished, output) = bench.shell("cat README.md free/a.txt; ls free mixed; echo x >> free/a.txt").await;
+    assert_eq!(
+        output,
+        "r2\nagain\nfree:\na.txt\nsparse\nsub\n\nmixed:\nimmutable.txt\n"
+    );
+    assert_eq!(
+        changes(&finished).accepted,
+        [write("free/a.txt", "again\nx\n")]
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nothing_is_left_on_the_host() {
+    let bench = bench().await;
+    let folder = bench.sandbox.shared.folder.clone();
+    let (finished, _) = bench.shell("true").await;
+    drop(finished);
+    let left: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["layer-0"]);
+    drop(bench);
+    assert!(!folder.exists());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn forbidden_system_calls_fail_with_a_control() {
+    let bench = bench().await;
+    for (code, errno) in [
+        ("socket.socket(socket.AF_INET, socket.SOCK_STREAM)", "ok"),
+        ("socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)", "ok"),
+        ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)", "ok"),
+        ("socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)", "EPERM"),
+        ("socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)", "EPERM"),
+        ("socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)", "EPERM"),
+        ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)", "EPERM"),
+    ] {
+        assert_eq!(bench.shell(&attempt(code)).await.1.trim(), errno, "{code}");
+    }
+    let (_, output) = bench.shell("unshare -U true; unshare -m true; mount -t tmpfs x /tmp").await;
+    assert_eq!(output.matches("not permitted").count(), 2, "{output}");
+}

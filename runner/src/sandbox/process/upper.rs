@@ -1,0 +1,362 @@
+//! Reads what an execution changed out of its upper directory.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use autoclave_policies::RepoPath;
+
+use super::layer::{During, Layer, is_opaque, is_whiteout};
+use super::stack::Stack;
+use crate::model::{Change, ChangeKind, Dropped};
+use crate::sandbox::{ChangeLimits, Changes, SandboxError};
+
+/// Relative to the root of the layers.
+const WORKSPACE: &str = "workspace";
+const MAX_DROPPED: usize = 1000;
+/// Leaves room in `PATH_MAX` for the way to the upper directory.
+const MAX_PATH_BYTES: usize = 3800;
+
+/// Returns the changes in `upper` over `layers`. Nothing may run in the sandbox any more: the
+/// tree stands still, so an entry that was seen as a directory still is one.
+pub fn changes(
+    upper: &Path,
+    layers: &[Arc<Layer>],
+    accept: &dyn Fn(&RepoPath) -> bool,
+    limits: ChangeLimits,
+) -> Result<Changes, SandboxError> {
+    let mut reader = Reader {
+        upper: upper.join(WORKSPACE),
+        lower: Stack(layers),
+        accept,
+        limits,
+        bytes: 0,
+        accepted: Vec::new(),
+        dropped: Vec::new(),
+        more_dropped: 0,
+    };
+    if fs::symlink_metadata(&reader.upper).is_ok_and(|found| found.is_dir()) {
+        reader.children(None)?;
+    }
+    Ok(reader.finish())
+}
+
+struct Reader<'a> {
+    upper: PathBuf,
+    lower: Stack<'a>,
+    accept: &'a dyn Fn(&RepoPath) -> bool,
+    limits: ChangeLimits,
+    bytes: u64,
+    accepted: Vec<Change>,
+    dropped: Vec<Dropped>,
+    more_dropped: usize,
+}
+
+impl Reader<'_> {
+    fn children(&mut self, directory: Option<&RepoPath>) -> Result<(), SandboxError> {
+        let host = match directory {
+            Some(path) => self.upper.join(path.as_path()),
+            None => self.upper.clone(),
+        };
+        let mut names = match list(&host) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                if let Some(path) = directory {
+                    self.drop(path, "an unreadable directory");
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error).during("list", &host),
+        };
+        names.sort();
+        for name in &names {
+            let Some(path) = child(directory, name) else {
+                continue;
+            };
+            if path.as_bytes() == b".git" {
+                continue;
+            }
+            if path.name() == b".git" {
+                self.drop(&path, "inside a `.git` folder");
+            } else if path.as_bytes().len() > self.limits.path_bytes.min(MAX_PATH_BYTES) {
+                self.drop(directory.unwrap_or(&path), "too deep beneath");
+            } else {
+                self.entry(&path)?;
+            }
+        }
+        if is_opaque(&host) {
+            // What the lower directory had and the new one has not is gone.
+            for name in self.lower.names(&lower(directory)) {
+                if let Some(path) = child(directory, &name)
+                    && path.as_bytes() != b".git"
+                    && names.binary_search(&name).is_err()
+                {
+                    self.deleted(&path);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, path: &RepoPath) -> Result<(), SandboxError> {
+        let host = self.upper.join(path.as_path());
+        let found = fs::symlink_metadata(&host).during("look at", &host)?;
+        let before = self
+            .lower
+            .find(&lower(Some(path)))
+            .and_then(|path| Some((fs::symlink_metadata(&path).ok()?, path)));
+        let kind = found.file_type();
+        if is_whiteout(&found) {
+            self.deleted(path);
+        } else if kind.is_dir() {
+            if before.is_some_and(|(before, _)| !before.is_dir()) {
+                self.delete(path);
+            }
+            self.children(Some(path))?;
+        } else {
+            if before.as_ref().is_some_and(|(before, _)| before.is_dir()) {
+                self.deleted(path);
+            }
+            if kind.is_file() {
+                self.file(path, &host, &found, before)?;
+            } else if kind.is_symlink() {
+                self.link(path, &host, before)?;
+            } else if kind.is_fifo() {
+                self.drop(path, "a fifo");
+            } else if kind.is_socket() {
+                self.drop(path, "a socket");
+            } else {
+                self.drop(path, "a device");
+            }
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        path: &RepoPath,
+        host: &Path,
+        found: &Metadata,
+        before: Option<(Metadata, PathBuf)>,
+    ) -> Result<(), SandboxError> {
+        let is_executable = found.mode() & 0o100 != 0;
+        let is_special = found.mode() & 0o6000 != 0;
+        if let Some((before, old)) = before
+            && before.is_file()
+            && !is_special
+            && before.len() == found.len()
+            && (before.mode() & 0o100 != 0) == is_executable
+            && is_same(&old, host).unwrap_or(false)
+        {
+            return Ok(());
+        }
+        if !(self.accept)(path) {
+            self.drop(path, "not mutable");
+        } else if is_special {
+            self.drop(path, "a set-user-ID or set-group-ID file");
+        } else if found.nlink() > 1 {
+            self.drop(path, "a file with several hard links");
+        } else if self.accepted.len() >= self.limits.entries {
+            self.drop(path, "more changes than allowed");
+        } else if found.len() > self.limits.total_bytes.saturating_sub(self.bytes) {
+            self.drop(path, "larger than what is left of the allowed bytes");
+        } else {
+            let mut bytes = Vec::new();
+            match open(host).and_then(|file| file.take(found.len()).read_to_end(&mut bytes)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    self.drop(path, "unreadable");
+                    return Ok(());
+                }
+                Err(error) => return Err(error).during("read", host),
+            }
+            self.bytes += found.len();
+            self.accepted.push(Change {
+                path: path.clone(),
+                kind: ChangeKind::Write {
+                    bytes,
+                    executable: is_executable,
+                },
+            });
+        }
+        Ok(())
+    }
+
+    fn link(
+        &mut self,
+        path: &RepoPath,
+        host: &Path,
+        before: Option<(Metadata, PathBuf)>,
+    ) -> Result<(), SandboxError> {
+        let target = fs::read_link(host).during("read", host)?;
+        if let Some((before, old)) = before
+            && before.is_symlink()
+            && fs::read_link(&old).during("read", &old)? == target
+        {
+            return Ok(());
+        }
+        let target = target.into_os_string().into_vec();
+        if !(self.accept)(path) {
+            self.drop(path, "not mutable");
+        } else if self.accepted.len() >= self.limits.entries {
+            self.drop(path, "more changes than allowed");
+        } else if resolve(path, &target).is_some_and(|target| (self.accept)(&target)) {
+            self.accepted.push(Change {
+                path: path.clone(),
+                kind: ChangeKind::Link { target },
+            });
+        } else {
+            self.drop(path, "a link that leaves the mutable set");
+        }
+        Ok(())
+    }
+
+    /// Everything the layers have at `path` is gone.
+    fn deleted(&mut self, path: &RepoPath) {
+        let Some(old) = self.lower.find(&lower(Some(path))) else {
+            return;
+        };
+        if !fs::symlink_metadata(&old).is_ok_and(|found| found.is_dir()) {
+            self.delete(path);
+            return;
+        }
+        for name in self.lower.names(&lower(Some(path))) {
+            if let Some(path) = child(Some(path), &name) {
+                self.deleted(&path);
+            }
+        }
+    }
+
+    fn delete(&mut self, path: &RepoPath) {
+        if !(self.accept)(path) {
+            self.drop(path, "not mutable");
+        } else if self.accepted.len() >= self.limits.entries {
+            self.drop(path, "more changes than allowed");
+        } else {
+            self.accepted.push(Change {
+                path: path.clone(),
+                kind: ChangeKind::Delete,
+            });
+        }
+    }
+
+    fn drop(&mut self, path: &RepoPath, why: &str) {
+        if self.dropped.len() < MAX_DROPPED {
+            self.dropped.push(Dropped {
+                path: path.clone(),
+                why: why.to_owned(),
+            });
+        } else {
+            self.more_dropped += 1;
+        }
+    }
+
+    fn finish(mut self) -> Changes {
+        self.accepted.sort_by(|a, b| a.path.cmp(&b.path));
+        self.dropped.sort_by(|a, b| a.path.cmp(&b.path));
+        if self.more_dropped > 0
+            && let Some(last) = self.dropped.last_mut()
+        {
+            last.why = format!("{}, and {} more", last.why, self.more_dropped);
+        }
+        Changes {
+            accepted: self.accepted,
+            dropped: self.dropped,
+        }
+    }
+}
+
+fn list(directory: &Path) -> io::Result<Vec<OsString>> {
+    fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect()
+}
+
+/// Returns the path of a name; a name the kernel gives is always a valid component.
+fn child(directory: Option<&RepoPath>, name: &OsString) -> Option<RepoPath> {
+    match directory {
+        Some(directory) => directory.join(name.as_bytes()).ok(),
+        None => RepoPath::new(name.as_bytes()).ok(),
+    }
+}
+
+fn lower(path: Option<&RepoPath>) -> PathBuf {
+    match path {
+        Some(path) => Path::new(WORKSPACE).join(path.as_path()),
+        None => PathBuf::from(WORKSPACE),
+    }
+}
+
+/// Returns where a relative link leads by its text alone, or `None` where that is outside of the
+/// workspace or depends on other links (a `..` after a name).
+fn resolve(link: &RepoPath, target: &[u8]) -> Option<RepoPath> {
+    let mut base = link.parent();
+    let mut names = target.split(|b| *b == b'/').peekable();
+    if target.starts_with(b"/") {
+        return None;
+    }
+    while let Some(name) = names.next_if(|name| matches!(*name, b"." | b"..")) {
+        if name == b".." {
+            base = base?.parent();
+        }
+    }
+    let rest = names.collect::<Vec<_>>().join(&b'/');
+    let rest = rest.strip_suffix(b"/").unwrap_or(&rest);
+    match base {
+        Some(base) => base.join(rest).ok(),
+        None => RepoPath::new(rest).ok(),
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Compares two files of equal length.
+fn is_same(a: &Path, b: &Path) -> io::Result<bool> {
+    let (mut a, mut b) = (open(a)?, open(b)?);
+    let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    loop {
+        let n = a.read(&mut left)?;
+        if n == 0 {
+            return Ok(true);
+        }
+        b.read_exact(&mut right[..n])?;
+        if left[..n] != right[..n] {
+            return Ok(false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_resolve_inside_the_workspace_or_not_at_all() {
+        let resolved = |link: &str, target: &str| {
+            let link = RepoPath::try_from(link).unwrap();
+            resolve(&link, target.as_bytes()).map(|path| path.to_string())
+        };
+        assert_eq!(resolved("a/b/link", "c"), Some("a/b/c".to_owned()));
+        assert_eq!(resolved("a/b/link", ".././c/"), Some("a/c".to_owned()));
+        assert_eq!(resolved("a/link", "../c"), Some("c".to_owned()));
+        for (link, target) in [
+            ("link", "../etc/passwd"),
+            ("a/link", "../../etc"),
+            ("a/link", "/etc/passwd"),
+            ("a/link", "b/../../c"),
+            ("a/link", ""),
+            ("a/link", ".."),
+        ] {
+            assert_eq!(resolved(link, target), None, "{link} -> {target}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! `event, marker, decide` > `model`. The last two ranks are pure.
 
 pub mod event;
+pub mod gateway;
 pub mod marker;
 pub mod model;
 pub mod sandbox;

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod event;
+pub mod gateway;
 pub mod marker;
 pub mod model;
 pub mod repo;

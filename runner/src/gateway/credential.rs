@@ -1,0 +1,182 @@
+//! The one secret of a run: the credential for the model's service.
+
+use std::fmt;
+
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+
+/// What the service takes the secret for; decides the header and the environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    ApiKey,
+    AuthToken,
+    OauthToken,
+}
+
+impl CredentialKind {
+    /// In the order in which they are looked for.
+    const ALL: [Self; 3] = [Self::ApiKey, Self::AuthToken, Self::OauthToken];
+
+    /// Returns the environment variable that Claude Code reads this kind from.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::ApiKey => "ANTHROPIC_API_KEY",
+            Self::AuthToken => "ANTHROPIC_AUTH_TOKEN",
+            Self::OauthToken => "CLAUDE_CODE_OAUTH_TOKEN",
+        }
+    }
+}
+
+/// A credential for the model's service. `Debug` does not show the secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential {
+    kind: CredentialKind,
+    secret: String,
+}
+
+/// Says why there is no usable credential; never holds the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    #[error(
+        "no credential: none of `ANTHROPIC_API_KEY`, `ANTHROPIC_AUTH_TOKEN`, `CLAUDE_CODE_OAUTH_TOKEN` is set"
+    )]
+    Missing,
+    #[error("the credential in `{variable}` is empty")]
+    Empty { variable: &'static str },
+    #[error("the credential in `{variable}` holds white space or other unprintable characters")]
+    Unprintable { variable: &'static str },
+}
+
+impl Credential {
+    /// Takes a secret, which must be printable ASCII without spaces.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError::Empty`] and [`CredentialError::Unprintable`].
+    pub fn new(kind: CredentialKind, secret: impl Into<String>) -> Result<Self, CredentialError> {
+        let secret = secret.into();
+        let variable = kind.variable();
+        if secret.is_empty() {
+            return Err(CredentialError::Empty { variable });
+        }
+        if !secret.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(CredentialError::Unprintable { variable });
+        }
+        Ok(Self { kind, secret })
+    }
+
+    /// Takes the first credential that `variable` (the environment) holds; empty ones are absent.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError::Missing`] and [`CredentialError::Unprintable`].
+    pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, CredentialError> {
+        for kind in CredentialKind::ALL {
+            match variable(kind.variable()) {
+                Some(secret) if !secret.is_empty() => return Self::new(kind, secret),
+                _ => {}
+            }
+        }
+        Err(CredentialError::Missing)
+    }
+
+    pub fn kind(&self) -> CredentialKind {
+        self.kind
+    }
+
+    /// Puts the credential, and only this one, into the headers of an upstream request.
+    pub(super) fn inject(&self, headers: &mut HeaderMap) {
+        let (name, text) = match self.kind {
+            CredentialKind::ApiKey => (HeaderName::from_static("x-api-key"), self.secret.clone()),
+            CredentialKind::AuthToken | CredentialKind::OauthToken => {
+                (AUTHORIZATION, format!("Bearer {}", self.secret))
+            }
+        };
+        let mut value =
+            HeaderValue::try_from(text).expect("printable ASCII is a valid header value");
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+
+    /// Returns `bytes` with every occurrence of the secret replaced by `[credential]`.
+    pub(super) fn redact(&self, bytes: &[u8]) -> Vec<u8> {
+        let secret = self.secret.as_bytes();
+        let mut redacted = Vec::with_capacity(bytes.len());
+        let mut rest = bytes;
+        while let Some(first) = rest.first() {
+            if let Some(after) = rest.strip_prefix(secret) {
+                redacted.extend_from_slice(b"[credential]");
+                rest = after;
+            } else {
+                redacted.push(*first);
+                rest = &rest[1..];
+            }
+        }
+        redacted
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({:?}, ..)", self.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(pairs: &[(&str, &str)]) -> Result<Credential, CredentialError> {
+        Credential::from_env(&|name| {
+            let found = pairs.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn api_key_comes_before_the_tokens() {
+        let credential = from(&[
+            ("CLAUDE_CODE_OAUTH_TOKEN", "oauth"),
+            ("ANTHROPIC_AUTH_TOKEN", "auth"),
+            ("ANTHROPIC_API_KEY", "key"),
+        ]);
+        assert_eq!(credential, Credential::new(CredentialKind::ApiKey, "key"));
+    }
+
+    #[test]
+    fn empty_variable_counts_as_absent() {
+        let credential = from(&[
+            ("ANTHROPIC_API_KEY", ""),
+            ("CLAUDE_CODE_OAUTH_TOKEN", "oauth"),
+        ]);
+        assert_eq!(
+            credential,
+            Credential::new(CredentialKind::OauthToken, "oauth")
+        );
+        assert_eq!(from(&[]), Err(CredentialError::Missing));
+    }
+
+    #[test]
+    fn line_break_is_an_error_that_does_not_echo_the_secret() {
+        let error = from(&[("ANTHROPIC_API_KEY", "sk-se\ncret")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the credential in `ANTHROPIC_API_KEY` holds white space or other unprintable characters"
+        );
+    }
+
+    #[test]
+    fn debug_hides_the_secret() {
+        let credential = Credential::new(CredentialKind::ApiKey, "sk-secret").unwrap();
+        assert_eq!(format!("{credential:?}"), "Credential(ApiKey, ..)");
+    }
+
+    #[test]
+    fn every_occurrence_is_redacted() {
+        let credential = Credential::new(CredentialKind::ApiKey, "sk-1").unwrap();
+        assert_eq!(
+            credential.redact(b"a sk-1sk-1 sk-"),
+            b"a [credential][credential] sk-"
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! The account of one request, settled when it ends in whatever way.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::StatusCode;
+use hyper::http::request::Parts;
+
+use super::audit::{AuditLine, shown};
+use super::pricing::{self, Tokens};
+use super::proxy::Proxy;
+use super::reply::Refusal;
+use super::tally::{self, Tally};
+use crate::model::{Cost, Usage};
+
+/// Adds its request to the meter and the audit file when dropped: also if the caller leaves early.
+pub struct Exchange {
+    proxy: Arc<Proxy>,
+    started: Instant,
+    at_ms: i64,
+    method: String,
+    path: String,
+    pub model: Option<String>,
+    pub status: Option<StatusCode>,
+    refused: Option<&'static str>,
+    /// Bytes of a messages request that the service may have got.
+    pub sent_bytes: Option<u64>,
+    pub tally: Option<Tally>,
+}
+
+impl Exchange {
+    pub fn new(proxy: Arc<Proxy>, head: &Parts) -> Self {
+        proxy.meter.count_request();
+        Self {
+            proxy,
+            started: Instant::now(),
+            at_ms: jiff::Timestamp::now().as_millisecond(),
+            method: shown(head.method.as_str()),
+            path: shown(head.uri.path()),
+            model: None,
+            status: None,
+            refused: None,
+            sent_bytes: None,
+            tally: None,
+        }
+    }
+
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        self.status = Some(refusal.status);
+        self.refused = Some(refusal.kind);
+    }
+
+    /// Returns the tokens to pay for. A request that failed is free; one that was cut off is not.
+    fn tokens(&self) -> Tokens {
+        let Some(sent_bytes) = self.sent_bytes else {
+            return Tokens::default();
+        };
+        match (&self.tally, self.status) {
+            (Some(tally), _) => tally.tokens(sent_bytes),
+            (None, None) => tally::estimate(sent_bytes),
+            (None, Some(_)) => Tokens::default(),
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let tokens = self.tokens();
+        let answered = self.tally.as_ref().and_then(Tally::model);
+        let model = answered.or(self.model.as_deref());
+        let cost_usd = if tokens == Tokens::default() {
+            Cost::ZERO
+        } else {
+            pricing::cost(model.unwrap_or_default(), tokens)
+        };
+        self.proxy.meter.add(Usage {
+            turns: u32::from(self.tally.is_some()),
+            input_tokens: tokens.total_input(),
+            output_tokens: tokens.output,
+            cost_usd,
+        });
+        let written = self.proxy.audit.write(&AuditLine {
+            at_ms: self.at_ms,
+            method: &self.method,
+            path: &self.path,
+            model: model.map(shown).as_deref(),
+            status: self.status.map(|status| status.as_u16()),
+            input_tokens: tokens.total_input(),
+            output_tokens: tokens.output,
+            cost_usd,
+            ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            refused: self.refused,
+        });
+        if let Err(cause) = written {
+            tracing::warn!(%cause, "could not write to the audit file");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What all requests of a gateway came to.
+
+use std::sync::{Mutex, PoisonError};
+
+use hyper::{HeaderMap, StatusCode};
+
+use crate::model::{Cost, Usage};
+
+/// Totals of a gateway since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Metered {
+    /// `turns` counts the answered messages requests.
+    pub usage: Usage,
+    /// All requests, refused ones included.
+    pub requests: u64,
+    /// The status of the service's last answer.
+    pub last_status: Option<u16>,
+    /// A request was refused because the budget is used up.
+    pub budget_exceeded: bool,
+    /// When the last rate limit that was hit ends; milliseconds since 1970.
+    pub rate_limit_reset_ms: Option<i64>,
+    /// The last answer that told said that the credential is not accepted.
+    pub auth_failed: bool,
+}
+
+/// The totals while they grow. Requests end on any task, hence the lock.
+#[derive(Debug, Default)]
+pub struct Meter(Mutex<Metered>);
+
+impl Meter {
+    pub fn read(&self) -> Metered {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn count_request(&self) {
+        self.change(|metered| metered.requests += 1);
+    }
+
+    pub fn add(&self, usage: Usage) {
+        self.change(|metered| metered.usage += usage);
+    }
+
+    /// Says whether there is money left, and notes it if there is none.
+    pub fn is_within(&self, max_cost: Option<Cost>) -> bool {
+        let Some(max_cost) = max_cost else {
+            return true;
+        };
+        let mut is_within = true;
+        self.change(|metered| {
+            is_within = metered.usage.cost_usd < max_cost;
+            metered.budget_exceeded |= !is_within;
+        });
+        is_within
+    }
+
+    /// Notes what an answer of the service says about it and us.
+    pub fn note_answer(&self, status: StatusCode, headers: &HeaderMap, now_ms: i64) {
+        self.change(|metered| {
+            metered.last_status = Some(status.as_u16());
+            match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => metered.auth_failed = true,
+                StatusCode::TOO_MANY_REQUESTS => {
+                    metered.rate_limit_reset_ms = reset_ms(headers, now_ms);
+                }
+                _ if status.is_success() => metered.auth_failed = false,
+                _ => {}
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Metered)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Returns when the limit ends: of a subscription (seconds since 1970), after a delay (seconds), or
+/// the latest of the limits by kind (RFC 3339).
+fn reset_ms(headers: &HeaderMap, now_ms: i64) -> Option<i64> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let seconds = |name: &str| text(name).and_then(|text| text.trim().parse::<i64>().ok());
+    if let Some(at) = seconds("anthropic-ratelimit-unified-reset") {
+        return at.checked_mul(1000);
+    }
+    if let Some(delay) = seconds("retry-after") {
+        return delay.checked_mul(1000)?.checked_add(now_ms);
+    }
+    [
+        "anthropic-ratelimit-requests-reset",
+        "anthropic-ratelimit-tokens-reset",
+        "anthropic-ratelimit-input-tokens-reset",
+        "anthropic-ratelimit-output-tokens-reset",
+    ]
+    .iter()
+    .filter_map(|name| text(name)?.parse::<jiff::Timestamp>().ok())
+    .map(jiff::Timestamp::as_millisecond)
+    .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn reset(pairs: &[(&'static str, &'static str)]) -> Option<i64> {
+        let headers = pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect();
+        reset_ms(&headers, 1_000)
+    }
+
+    #[test]
+    fn end_of_a_limit_is_read_in_each_spelling() {
+        let unified = ("anthropic-ratelimit-unified-reset", "1800000000");
+        let delay = ("retry-after", "30");
+        let requests = ("anthropic-ratelimit-requests-reset", "2027-01-15T08:00:00Z");
+        let tokens = ("anthropic-ratelimit-tokens-reset", "2027-01-15T08:00:01Z");
+        assert_eq!(reset(&[delay, unified]), Some(1_800_000_000_000));
+        assert_eq!(reset(&[requests, delay]), Some(31_000));
+        assert_eq!(reset(&[tokens, requests]), Some(1_800_000_001_000));
+        assert_eq!(reset(&[("retry-after", "soon")]), None);
+    }
+
+    #[test]
+    fn refused_credential_is_noted_until_one_is_accepted() {
+        let meter = Meter::default();
+        let none = HeaderMap::new();
+        meter.note_answer(StatusCode::UNAUTHORIZED, &none, 0);
+        assert!(meter.read().auth_failed);
+        meter.note_answer(StatusCode::OK, &none, 0);
+        assert!(!meter.read().auth_failed);
+    }
+}

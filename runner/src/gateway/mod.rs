@@ -1,0 +1,271 @@
+//! The sandbox's only way out: an HTTP server on a unix socket that holds the credential.
+//!
+//! It passes the messages API on to one upstream and nothing else. A request is [admitted](admit) by
+//! its head, its body is [screened](screen), its [headers] are swapped, and its answer is
+//! [tallied](tally) while it streams back. Whatever way it ends, its [account](exchange) is settled
+//! in the [meter] and the [audit] file. The budget is checked before a request, so that requests
+//! under way may pass it once.
+
+mod admit;
+mod audit;
+mod credential;
+mod exchange;
+mod headers;
+mod meter;
+mod pricing;
+mod proxy;
+mod relay;
+mod reply;
+mod screen;
+mod tally;
+
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use self::audit::Audit;
+use self::meter::Meter;
+use self::proxy::Proxy;
+use self::screen::ServerTools;
+use crate::model::{Cost, Usage};
+
+pub use self::credential::{Credential, CredentialError, CredentialKind};
+pub use self::meter::Metered;
+pub use self::upstream::{Upstream, UpstreamError};
+
+/// The name of the socket in the gateway's folder.
+pub const SOCKET_NAME: &str = "gateway.sock";
+/// Where the sandbox sees the socket.
+pub const SOCKET_IN_SANDBOX: &str = "/run/autoclave/gateway.sock";
+
+const MAX_CONNECTIONS: usize = 64;
+const MAX_HEADERS: usize = 64;
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+const HEAD_TIME: Duration = Duration::from_secs(10);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What a gateway is started with.
+#[derive(Debug)]
+pub struct GatewayOptions {
+    pub credential: Credential,
+    pub upstream: Upstream,
+    /// Holds the socket, and is what the sandbox sees. Exists; its parent is closed to others.
+    pub folder: PathBuf,
+    /// The audit file; appended to.
+    pub audit: PathBuf,
+    pub max_cost: Option<Cost>,
+    /// Lets tools through that the service runs, which may reach the net.
+    pub allow_server_tools: bool,
+}
+
+/// Says why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error("could not open the audit file `{}`", path.display())]
+    Audit {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("could not listen on `{}`", path.display())]
+    Listen {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("could not set up TLS")]
+    Tls(#[source] io::Error),
+}
+
+/// A running gateway. Dropped, it stops soon; [`stop`](Self::stop) also waits.
+#[must_use = "a gateway ends when it is dropped"]
+pub struct Gateway {
+    proxy: Arc<Proxy>,
+    socket: PathBuf,
+    serving: JoinHandle<()>,
+    cancel: DropGuard,
+}
+
+impl Gateway {
+    /// Starts to listen on the socket in the options' folder.
+    ///
+    /// # Errors
+    ///
+    /// A variant of [`GatewayError`] for each step.
+    pub async fn start(options: GatewayOptions) -> Result<Self, GatewayError> {
+        let audit = Audit::open(&options.audit).map_err(|cause| GatewayError::Audit {
+            path: options.audit.clone(),
+            cause,
+        })?;
+        let client = proxy::client(&options.upstream).map_err(GatewayError::Tls)?;
+        let socket = options.folder.join(SOCKET_NAME);
+        let listener = listen(&socket).map_err(|cause| GatewayError::Listen {
+            path: socket.clone(),
+            cause,
+        })?;
+        let proxy = Arc::new(Proxy {
+            token: token(),
+            credential: options.credential,
+            upstream: options.upstream,
+            max_cost: options.max_cost,
+            server_tools: if options.allow_server_tools {
+                ServerTools::Allowed
+            } else {
+                ServerTools::Refused
+            },
+            meter: Meter::default(),
+            audit,
+            client,
+            held_kib: proxy::body_room(),
+        });
+        let cancel = CancellationToken::new();
+        let serving = tokio::spawn(accept(listener, Arc::clone(&proxy), cancel.clone()));
+        Ok(Self {
+            proxy,
+            socket,
+            serving,
+            cancel: cancel.drop_guard(),
+        })
+    }
+
+    /// Returns the random token of this gateway, which callers send in place of a credential.
+    pub fn token(&self) -> &str {
+        &self.proxy.token
+    }
+
+    /// Returns the path of the socket outside of the sandbox.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Returns the environment that makes Claude Code use the gateway from inside a sandbox. The
+    /// token stands where the user has the credential, since that decides how it is sent.
+    pub fn sandbox_env(&self) -> BTreeMap<String, String> {
+        let placeholder = self.proxy.credential.kind().variable();
+        BTreeMap::from([
+            (
+                "ANTHROPIC_UNIX_SOCKET".to_owned(),
+                SOCKET_IN_SANDBOX.to_owned(),
+            ),
+            (
+                "ANTHROPIC_BASE_URL".to_owned(),
+                "http://localhost".to_owned(),
+            ),
+            (placeholder.to_owned(), self.proxy.token.clone()),
+        ])
+    }
+
+    /// Returns the totals since the start.
+    pub fn metered(&self) -> Metered {
+        self.proxy.meter.read()
+    }
+
+    /// Returns the usage so far, to be given to [`usage_since`](Self::usage_since).
+    pub fn mark(&self) -> Usage {
+        self.metered().usage
+    }
+
+    /// Returns what was used since `mark`.
+    pub fn usage_since(&self, mark: Usage) -> Usage {
+        let now = self.mark();
+        let cost = |usage: Usage| usage.cost_usd.microdollars();
+        Usage {
+            turns: now.turns.saturating_sub(mark.turns),
+            input_tokens: now.input_tokens.saturating_sub(mark.input_tokens),
+            output_tokens: now.output_tokens.saturating_sub(mark.output_tokens),
+            cost_usd: Cost::from_microdollars(cost(now).saturating_sub(cost(mark))),
+        }
+    }
+
+    /// Ends all connections, waits for their tasks and removes the socket.
+    pub async fn stop(self) {
+        drop(self.cancel);
+        if let Err(cause) = self.serving.await {
+            tracing::warn!(%cause, "the gateway ended early");
+        }
+        if let Err(cause) = std::fs::remove_file(&self.socket) {
+            tracing::debug!(%cause, "could not remove the gateway's socket");
+        }
+    }
+}
+
+fn token() -> String {
+    format!(
+        "autoclave-{}{}",
+        Uuid::new_v4().simple(),
+        Uuid::new_v4().simple()
+    )
+}
+
+/// Makes the socket, in place of one that an earlier gateway left. Every uid may connect: the
+/// sandbox's is not known here, and the folder's parent keeps others away.
+fn listen(socket: &Path) -> io::Result<UnixListener> {
+    match std::fs::symlink_metadata(socket) {
+        Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(socket)?,
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    std::fs::set_permissions(socket, Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+async fn accept(listener: UnixListener, proxy: Arc<Proxy>, cancel: CancellationToken) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            (permit, stream) = accepted => match stream {
+                Ok((stream, _)) => {
+                    let proxy = Arc::clone(&proxy);
+                    connections.spawn(async move {
+                        let _permit = permit;
+                        converse(stream, proxy).await;
+                    });
+                }
+                Err(cause) => {
+                    tracing::warn!(%cause, "could not accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            },
+        }
+    }
+    connections.shutdown().await;
+}
+
+/// Answers the one request of a connection. A connection is not used again: what comes after a
+/// request can then never be taken for another one, and no idle connection goes stale.
+async fn converse(stream: UnixStream, proxy: Arc<Proxy>) {
+    let service = service_fn(move |request| proxy::serve(Arc::clone(&proxy), request));
+    let ended = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(cause) = ended {
+        tracing::debug!(%cause, "a connection broke");
+    }
+}

@@ -1,0 +1,164 @@
+//! What tokens cost.
+//!
+//! List prices of the public price page as of January 2026, for the standard tier. They serve the
+//! budget; the invoice of the service is what counts. A model that is not listed costs as much as
+//! the dearest one, so that a budget is never passed by not knowing.
+
+use crate::model::Cost;
+
+/// Tokens of one request, as the service counts them: the kinds do not overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tokens {
+    /// Read, and neither from a cache nor into one.
+    pub input: u64,
+    /// Written to a cache that lives 5 minutes.
+    pub cache_write: u64,
+    /// Written to a cache that lives an hour.
+    pub cache_write_hour: u64,
+    pub cache_read: u64,
+    pub output: u64,
+    /// Web searches made by the service.
+    pub web_searches: u64,
+}
+
+impl Tokens {
+    /// Returns all tokens that were read, caches included.
+    pub fn total_input(self) -> u64 {
+        self.input
+            .saturating_add(self.cache_write)
+            .saturating_add(self.cache_write_hour)
+            .saturating_add(self.cache_read)
+    }
+}
+
+/// Price of a family in thousandths of a dollar per million tokens.
+struct Price {
+    input: u64,
+    output: u64,
+}
+
+/// Parts of model names, the first that fits counts.
+const FAMILIES: [(&str, Price); 12] = [
+    ("opus-4-0", OPUS_4),
+    ("opus-4-1", OPUS_4),
+    ("opus-4-2025", OPUS_4),
+    ("3-opus", OPUS_4),
+    ("opus-4-", OPUS),
+    ("sonnet", SONNET),
+    ("haiku-4", HAIKU),
+    ("3-5-haiku", HAIKU_3_5),
+    ("haiku-3-5", HAIKU_3_5),
+    ("3-haiku", HAIKU_3),
+    ("haiku-3", HAIKU_3),
+    ("haiku", HAIKU),
+];
+const OPUS_4: Price = price(15_000, 75_000);
+const OPUS: Price = price(5_000, 25_000);
+const SONNET: Price = price(3_000, 15_000);
+const HAIKU: Price = price(1_000, 5_000);
+const HAIKU_3_5: Price = price(800, 4_000);
+const HAIKU_3: Price = price(250, 1_250);
+const DEAREST: &Price = &OPUS_4;
+/// 10 dollars per thousand.
+const WEB_SEARCH_MICRODOLLARS: u64 = 10_000;
+
+const fn price(input: u64, output: u64) -> Price {
+    Price { input, output }
+}
+
+/// Returns the list price of `tokens` of `model`, rounded up to a millionth of a dollar.
+///
+/// Writing to a cache costs 1.25 times the input price (2 times for the hour), reading 0.1 times.
+pub fn cost(model: &str, tokens: Tokens) -> Cost {
+    let family = FAMILIES.iter().find(|(part, _)| model.contains(part));
+    let price = family.map_or(DEAREST, |(_, price)| price);
+    // In hundredths of thousandths of a millionth, so that every factor is a whole number.
+    let of_tokens = [
+        (tokens.input, price.input * 100),
+        (tokens.cache_write, price.input * 125),
+        (tokens.cache_write_hour, price.input * 200),
+        (tokens.cache_read, price.input * 10),
+        (tokens.output, price.output * 100),
+    ];
+    let sum: u128 = of_tokens
+        .iter()
+        .map(|(count, rate)| u128::from(*count) * u128::from(*rate))
+        .sum();
+    let microdollars = sum.div_ceil(100_000)
+        + u128::from(tokens.web_searches) * u128::from(WEB_SEARCH_MICRODOLLARS);
+    Cost::from_microdollars(u64::try_from(microdollars).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLION: u64 = 1_000_000;
+
+    fn dollars(model: &str, tokens: Tokens) -> f64 {
+        cost(model, tokens).dollars()
+    }
+
+    fn input_and_output() -> Tokens {
+        Tokens {
+            input: MILLION,
+            output: MILLION,
+            ..Tokens::default()
+        }
+    }
+
+    #[test]
+    fn families_have_their_list_price() {
+        let cases = [
+            ("claude-opus-4-5-20251101", 30.0),
+            ("claude-opus-4-1-20250805", 90.0),
+            ("claude-opus-4-20250514", 90.0),
+            ("claude-sonnet-4-5-20250929", 18.0),
+            ("claude-haiku-4-5-20251001", 6.0),
+            ("claude-3-5-haiku-20241022", 4.8),
+            ("claude-3-haiku-20240307", 1.5),
+        ];
+        for (model, price) in cases {
+            assert!(
+                (dollars(model, input_and_output()) - price).abs() < 1e-9,
+                "{model}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_model_costs_as_much_as_the_dearest() {
+        assert_eq!(
+            cost("gpt", input_and_output()),
+            Cost::from_microdollars(90 * MILLION)
+        );
+        assert_eq!(
+            cost("", input_and_output()),
+            Cost::from_microdollars(90 * MILLION)
+        );
+    }
+
+    #[test]
+    fn caches_have_their_own_price() {
+        let tokens = Tokens {
+            cache_write: MILLION,
+            cache_write_hour: MILLION,
+            cache_read: MILLION,
+            ..Tokens::default()
+        };
+        // 3 x (1.25 + 2 + 0.1)
+        assert_eq!(
+            cost("claude-sonnet-4-5", tokens),
+            Cost::from_microdollars(10_050_000)
+        );
+    }
+
+    #[test]
+    fn a_single_cached_token_is_not_free() {
+        let tokens = Tokens {
+            cache_read: 1,
+            ..Tokens::default()
+        };
+        assert_eq!(cost("claude-haiku-4-5", tokens), Cost::from_microdollars(1));
+    }
+}

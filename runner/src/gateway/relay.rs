@@ -1,0 +1,69 @@
+//! A response body that is counted while it streams past.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::exchange::Exchange;
+use super::proxy::SILENCE;
+
+/// Passes each piece on as it comes.
+pub struct Relay {
+    inner: Incoming,
+    exchange: Exchange,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl Relay {
+    pub fn new(inner: Incoming, exchange: Exchange) -> Self {
+        Self {
+            inner,
+            exchange,
+            silence: Box::pin(sleep(SILENCE)),
+        }
+    }
+}
+
+impl Body for Relay {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = self.get_mut();
+        let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
+            ready!(this.silence.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+        };
+        this.silence.as_mut().reset(Instant::now() + SILENCE);
+        Poll::Ready(match next {
+            Some(Ok(frame)) => frame.into_data().ok().map(|piece| {
+                if let Some(tally) = &mut this.exchange.tally {
+                    tally.push(&piece);
+                }
+                Ok(Frame::data(piece))
+            }),
+            Some(Err(cause)) => Some(Err(io::Error::other(cause))),
+            None => {
+                if let Some(tally) = &mut this.exchange.tally {
+                    tally.finish();
+                }
+                None
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        false
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -3,6 +3,7 @@
 //! Ranks, imports point down only: `campaign` > `agent, gateway, ledger, repo, sandbox` >
 //! `event, marker, decide` > `model`. The last two ranks are pure.
 
+pub mod decide;
 pub mod event;
 pub mod marker;
 pub mod model;

@@ -5,6 +5,7 @@
 
 pub mod decide;
 pub mod event;
+pub mod ledger;
 pub mod marker;
 pub mod model;
 pub mod sandbox;

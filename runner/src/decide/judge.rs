@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn noise_that_was_never_seen_before_is_not_taken_for_a_clear_gain() {
-        let pairs = [(100.0, 99.9), (100.1, 99.8), (100.0, 99.9)];
+        let pairs = [(100.0, 97.0), (100.5, 97.0), (100.0, 97.0)];
         assert_eq!(
             judge(rule(0.0, Direction::Lower), &pairs).0,
             Judgement::More

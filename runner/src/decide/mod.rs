@@ -3,6 +3,7 @@
 pub mod extract;
 pub mod judge;
 pub mod noise;
+pub mod progress;
 pub mod record;
 
 #[cfg(test)]

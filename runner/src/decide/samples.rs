@@ -4,7 +4,7 @@ use autoclave_policies::RepoPath;
 
 use crate::decide::record::{ExperimentRecord, FinishReason, GuardBase, Record};
 use crate::model::{
-    CommitId, Cost, DiscardReason, Direction, Dropped, Metric, RunId, Usage, Verdict,
+    CommitId, Cost, Direction, DiscardReason, Dropped, Metric, RunId, Usage, Verdict,
 };
 
 pub(crate) fn metric(value: f64) -> Metric {

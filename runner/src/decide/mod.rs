@@ -1,6 +1,8 @@
 //! What follows from what was measured and remembered: pure functions from values to values.
 
+pub mod brief;
 pub mod extract;
+pub mod ideas;
 pub mod judge;
 pub mod noise;
 pub mod progress;

@@ -6,6 +6,8 @@
 pub mod agent;
 pub mod event;
 pub mod gateway;
+pub mod decide;
+pub mod ledger;
 pub mod marker;
 pub mod model;
 pub mod repo;

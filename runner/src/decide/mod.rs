@@ -1,0 +1,12 @@
+//! What follows from what was measured and remembered: pure functions from values to values.
+
+pub mod brief;
+pub mod extract;
+pub mod ideas;
+pub mod judge;
+pub mod noise;
+pub mod progress;
+pub mod record;
+
+#[cfg(test)]
+pub(crate) mod samples;

@@ -1,0 +1,169 @@
+//! What a ledger remembers, line by line.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{CommitId, Direction, Dropped, ExperimentNumber, Metric, RunId, Usage, Verdict};
+
+/// The version of the ledger's format that is written.
+pub const VERSION: u32 = 1;
+
+/// One line of a ledger. The first of a ledger is [`Record::RunOpened`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    RunOpened {
+        /// Version of the format; [`VERSION`].
+        v: u32,
+        run: RunId,
+        /// The marker's name.
+        marker: String,
+        /// A digest of the marker as it was when the run was opened; it tells whether the run's
+        /// `marker.yaml` is still that one. Compared as text.
+        marker_digest: String,
+        base: CommitId,
+        direction: Direction,
+    },
+    BaselineMeasured {
+        value: Metric,
+        /// Relative standard deviation of one reading, as a fraction.
+        noise: f64,
+        /// In the order measured.
+        readings: Vec<Metric>,
+        guards: Vec<GuardBase>,
+    },
+    ExperimentStarted {
+        n: ExperimentNumber,
+        champion: CommitId,
+    },
+    ExperimentDecided(ExperimentRecord),
+    RunClosed {
+        reason: FinishReason,
+    },
+    /// A closed run goes on, with what counts towards giving up starting over.
+    RunReopened,
+}
+
+/// What a guard gave on the base commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuardBase {
+    pub name: String,
+    /// `None` for a guard that its exit code decides.
+    pub value: Option<Metric>,
+}
+
+/// A decided experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentRecord {
+    pub n: ExperimentNumber,
+    pub verdict: Verdict,
+    /// The candidate, whether kept or not; `None` where it never came to one.
+    pub commit: Option<CommitId>,
+    /// The candidate's median reading.
+    pub value: Option<Metric>,
+    /// Relative gain over the champion of then, as a fraction; above 0 is better.
+    pub gain: Option<f64>,
+    /// Pairs measured.
+    pub pairs: u32,
+    pub usage: Usage,
+    pub seconds: f64,
+    /// Actions of the agent that were refused.
+    pub denied: u32,
+    /// Changes that were not accepted.
+    pub dropped: Vec<Dropped>,
+    /// What was tried, in the agent's words; one line.
+    pub summary: String,
+    /// Why this verdict, for people.
+    pub detail: String,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    MaxExperiments,
+    MaxCost,
+    TargetReached,
+    /// Too many experiments in a row without a keep.
+    NoGain,
+    /// Other approaches were asked for as often as allowed, without a keep.
+    PivotsExhausted,
+    /// Several experiments in a row failed for reasons that are not theirs.
+    Infrastructure,
+    /// The model's service does not accept the credential.
+    Unauthorized,
+    /// The user ended it.
+    Cancelled,
+}
+
+impl FinishReason {
+    /// Returns the reason in its serialized spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxExperiments => "max_experiments",
+            Self::MaxCost => "max_cost",
+            Self::TargetReached => "target_reached",
+            Self::NoGain => "no_gain",
+            Self::PivotsExhausted => "pivots_exhausted",
+            Self::Infrastructure => "infrastructure",
+            Self::Unauthorized => "unauthorized",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl std::fmt::Display for FinishReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::samples;
+
+    #[test]
+    fn every_record_has_its_golden_line() {
+        let golden = [
+            r#"{"record":"run_opened","v":1,"run":"20260131-235959-sort-speed-00ff","marker":"sort-speed","marker_digest":"d1","base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","direction":"lower"}"#,
+            r#"{"record":"baseline_measured","value":100.0,"noise":0.05,"readings":[99.0,100.0,101.0],"guards":[{"name":"tests","value":12.0}]}"#,
+            r#"{"record":"experiment_started","n":1,"champion":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}"#,
+            r#"{"record":"experiment_decided","n":1,"verdict":"keep","commit":"1111111111111111111111111111111111111111","value":92.0,"gain":0.08,"pairs":7,"usage":{"turns":4,"input_tokens":1000,"output_tokens":200,"cost_usd":0.25},"seconds":12.5,"denied":1,"dropped":[{"path":"notes.txt","why":"not mutable"}],"summary":"Use the built-in sort","detail":"7 pairs, evidence 4.3 of 3.9"}"#,
+            r#"{"record":"experiment_decided","n":2,"verdict":{"discard":"no_gain"},"commit":"2222222222222222222222222222222222222222","value":100.0,"gain":0.0,"pairs":3,"usage":{"turns":0,"input_tokens":0,"output_tokens":0,"cost_usd":0.5},"seconds":10.0,"denied":0,"dropped":[],"summary":"Idea 2","detail":"no_gain"}"#,
+            r#"{"record":"run_closed","reason":"max_experiments"}"#,
+            r#"{"record":"run_reopened"}"#,
+        ];
+        let records = samples::records();
+        assert_eq!(golden.len(), records.len());
+        for (line, record) in golden.iter().zip(records) {
+            assert_eq!(serde_json::to_string(&record).unwrap(), *line);
+            assert_eq!(serde_json::from_str::<Record>(line).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_passed_over() {
+        let line = r#"{"record":"run_reopened","by":"hand"}"#;
+        assert_eq!(
+            serde_json::from_str::<Record>(line).unwrap(),
+            Record::RunReopened
+        );
+    }
+
+    #[test]
+    fn finish_reasons_are_spelled_as_they_are_serialized() {
+        for reason in [
+            FinishReason::MaxExperiments,
+            FinishReason::MaxCost,
+            FinishReason::TargetReached,
+            FinishReason::NoGain,
+            FinishReason::PivotsExhausted,
+            FinishReason::Infrastructure,
+            FinishReason::Unauthorized,
+            FinishReason::Cancelled,
+        ] {
+            let json = serde_json::to_string(&reason).unwrap();
+            assert_eq!(json, format!("\"{reason}\""));
+        }
+    }
+}

@@ -46,6 +46,11 @@ impl Repo {
     ///
     /// With `have`, returns only what has to be written over the result for that earlier commit
     /// with the same `want`: a pack of what is new, the branch and the index.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoSuchCommit`]; [`RepoError::GitsOwnPath`] for a tree no checkout may hold; else
+    /// what git or the temporary folder says.
     pub fn agent_git(
         &self,
         commit: &CommitId,

@@ -17,6 +17,10 @@ pub enum Existing {
 
 impl Repo {
     /// Returns where the marker's champion branch is.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::BadRefName`] when the marker's name cannot be one; else what git says.
     pub fn champion(&self, marker: &str) -> Result<Option<CommitId>, RepoError> {
         self.read_ref(&format!("refs/heads/{}", champion_branch(marker)))
     }

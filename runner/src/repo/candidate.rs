@@ -39,6 +39,10 @@ impl Repo {
     /// Returns what has to change in `from` for it to hold the files of `to`; sorted by path.
     ///
     /// A submodule's commit is not a change; a submodule that is gone is a deletion.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoSuchCommit`]; else what git says, for instance of a blob that is not there.
     pub fn changes_between(
         &self,
         from: &CommitId,
@@ -71,6 +75,10 @@ impl Repo {
 
     /// Returns the patch from one commit to another as `git apply` takes it, binaries included;
     /// empty when nothing differs.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoSuchCommit`]; else what git says, for instance of a blob that is not there.
     pub fn patch(&self, from: &CommitId, to: &CommitId) -> Result<Vec<u8>, RepoError> {
         let mut options = DiffOptions::new();
         options

@@ -57,12 +57,11 @@ pub(super) fn filter(
     let mut unchanged = true;
     for entry in tree {
         let path = listing::path_of(above, &entry)?;
-        let id = match TreeKind::of_mode(entry.filemode()) {
-            Some(_) => want(&path).then(|| entry.id()),
-            None => {
-                let inner = store.find_tree(entry.id()).doing("read a tree")?;
-                filter(store, &inner, Some(&path), want)?
-            }
+        let id = if TreeKind::of_mode(entry.filemode()).is_some() {
+            want(&path).then(|| entry.id())
+        } else {
+            let inner = store.find_tree(entry.id()).doing("read a tree")?;
+            filter(store, &inner, Some(&path), want)?
         };
         unchanged &= id == Some(entry.id());
         if let Some(id) = id {
@@ -117,10 +116,9 @@ fn write(
             (Some(Edit::Put { .. }), Some(_)) => return Err(RepoError::FileAndDirectory(path)),
             (Some(Edit::Put { id, kind }), None) => Some((id, kind.mode())),
             (_, Some(id)) => Some((id, 0o040_000)),
-            (Some(Edit::Remove), None) => None,
             // Only removals beneath something that is no directory: it stays.
             (None, None) if existing.is_some() && below.is_none() => continue,
-            (None, None) => None,
+            (Some(Edit::Remove) | None, None) => None,
         };
         match put {
             Some((id, mode)) => {

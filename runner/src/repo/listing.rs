@@ -53,6 +53,11 @@ pub(super) struct Listed {
 
 impl Repo {
     /// Returns every path of a commit that is no directory; sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoSuchCommit`]; [`RepoError::GitsOwnPath`] and [`RepoError::BadPath`] for a tree
+    /// no checkout may hold.
     pub fn tree(&self, commit: &CommitId) -> Result<Vec<(RepoPath, TreeKind)>, RepoError> {
         let mut listed = list(&self.store, &self.tree_of(commit)?)?;
         listed.sort_by(|a, b| a.path.cmp(&b.path));
@@ -63,6 +68,10 @@ impl Repo {
     ///
     /// Bytes are those of the blobs: no line ending, filter or attribute is applied. A submodule
     /// is an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::tree`]. A blob that cannot be read is an error of its entry.
     pub fn entries(
         &self,
         commit: &CommitId,
@@ -79,6 +88,10 @@ impl Repo {
 
     /// Returns the bytes of one file of a commit (of a link: its target), or `None` where the
     /// commit has no file there.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoSuchCommit`]; else what git says, for instance of a blob that is not there.
     pub fn read_file(
         &self,
         commit: &CommitId,

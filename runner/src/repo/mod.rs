@@ -80,6 +80,10 @@ impl Repo {
     }
 
     /// Says whether every commit of `ancestor` is also one of `descendant`; equal ones included.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoSuchCommit`]; else what git says.
     pub fn is_ancestor(
         &self,
         ancestor: &CommitId,

@@ -34,6 +34,10 @@ impl Repo {
     }
 
     /// Creates the folder for runs, with a `.gitignore` that hides all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::Io`] when the folder or the file cannot be written.
     pub fn ignore_runs(&self) -> Result<(), RepoError> {
         let runs = self.runs_dir();
         let io_error = |action, path: &Path| {

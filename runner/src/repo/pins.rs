@@ -16,6 +16,10 @@ pub struct Pin {
 
 impl Repo {
     /// Keeps the candidate of an experiment from being collected; replaces an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoSuchCommit`]; [`RepoError::BadRefName`] when the run cannot name a ref.
     pub fn pin(
         &self,
         run: &RunId,
@@ -27,6 +31,10 @@ impl Repo {
     }
 
     /// Returns the candidate of an experiment.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::BadRefName`] when the run cannot name a ref; else what git says.
     pub fn pinned(
         &self,
         run: &RunId,
@@ -36,6 +44,10 @@ impl Repo {
     }
 
     /// Returns the pins of one run, or of all; sorted by run and number.
+    ///
+    /// # Errors
+    ///
+    /// What git says when a ref cannot be read, or does not lead to a commit.
     pub fn list_pins(&self, run: Option<&RunId>) -> Result<Vec<Pin>, RepoError> {
         let refs = self
             .git
@@ -55,6 +67,10 @@ impl Repo {
     }
 
     /// Removes the pins of a run, but for those of the commits in `keep`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::list_pins`]; pins before the one that failed are gone.
     pub fn remove_run_refs(&self, run: &RunId, keep: &[CommitId]) -> Result<(), RepoError> {
         for pin in self.list_pins(Some(run))? {
             if keep.contains(&pin.commit) {

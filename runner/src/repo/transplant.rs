@@ -22,6 +22,10 @@ pub enum Picked {
 impl Repo {
     /// Commits on top of `onto` what `pick` changed over its first parent; renames are not
     /// followed, and no merge driver of the user is used.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoSuchCommit`]; else what git says. A conflict is no error.
     pub fn cherry_pick(
         &self,
         onto: &CommitId,
@@ -29,12 +33,11 @@ impl Repo {
         message: &str,
         when: i64,
     ) -> Result<Picked, RepoError> {
-        let before = match self.commit(pick)?.parent_id(0) {
-            Ok(parent) => self.tree_of(&super::commit_id(parent))?,
-            Err(_) => {
-                let empty = edit::empty_tree(&self.store)?;
-                self.store.find_tree(empty).doing("read a tree")?
-            }
+        let before = if let Ok(parent) = self.commit(pick)?.parent_id(0) {
+            self.tree_of(&super::commit_id(parent))?
+        } else {
+            let empty = edit::empty_tree(&self.store)?;
+            self.store.find_tree(empty).doing("read a tree")?
         };
         let ours = self.tree_of(onto)?;
         let mut options = MergeOptions::new();
@@ -67,6 +70,10 @@ impl Repo {
     }
 
     /// Commits the files of `tip` as one commit on top of `onto`.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoSuchCommit`]; else what git says.
     pub fn squash(
         &self,
         onto: &CommitId,

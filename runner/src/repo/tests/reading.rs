@@ -100,6 +100,9 @@ fn attributes_and_filters_change_nothing_and_are_not_run() {
     assert!(!repo.patch(&commit, &next).unwrap().is_empty());
     assert!(!canary.exists());
     assert_eq!(lab.users_files(), before);
+    // The control: git itself would have run them.
+    lab.git(&["add", "-A"]);
+    assert!(canary.exists());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! crate says what follows.
 
 mod compile;
+mod diagnostic;
 mod glob;
 mod harness;
 mod host;
@@ -14,15 +15,13 @@ mod policy;
 mod preset;
 mod syscalls;
 mod tree;
+pub mod yaml;
 
 pub use compile::{PlanRequest, Refusal, compile};
+pub use diagnostic::{Problem, Problems, Source};
 pub use glob::{Glob, InvalidGlob};
 pub use harness::files_named_by;
 pub use host::HostCapabilities;
-mod diagnostic;
-pub mod yaml;
-
-pub use diagnostic::{Problem, Problems, Source};
 pub use limits::Limits;
 pub use path::{InvalidPath, RepoPath};
 pub use plan::{Grant, Identity, Level, Plan, View};

@@ -4,9 +4,10 @@
 //! `event, marker, decide` > `model`. The last two ranks are pure.
 
 pub mod agent;
+pub mod campaign;
+pub mod decide;
 pub mod event;
 pub mod gateway;
-pub mod decide;
 pub mod ledger;
 pub mod marker;
 pub mod model;

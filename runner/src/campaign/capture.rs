@@ -57,11 +57,13 @@ impl OutputSink for Capture {
 }
 
 impl Tail {
-    fn new(limit: usize) -> Self {
+    /// Keeps at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
         Self { bytes: Vec::new(), limit, dropped: 0 }
     }
 
-    fn push(&mut self, chunk: &[u8]) {
+    /// Takes the next bytes.
+    pub fn push(&mut self, chunk: &[u8]) {
         self.bytes.extend_from_slice(chunk);
         // Cut rarely: moving the tail for every chunk would cost quadratic time.
         if self.bytes.len() > 2 * self.limit {

@@ -7,7 +7,6 @@ use super::clock;
 use super::emitter::Emitter;
 use super::workshop::Workshop;
 use crate::decide::judge::{Comparison, Judgement, PairedRule};
-use crate::decide::noise;
 use crate::event::EventKind;
 use crate::model::{DiscardReason, ExperimentNumber, Metric, Verdict};
 use crate::sandbox::{Exit, Snapshot};
@@ -31,21 +30,6 @@ pub(super) struct Sides<'a> {
 }
 
 impl Workshop {
-    /// Returns the rule of this marker; `noise` is the relative noise of one reading.
-    pub(super) fn paired_rule(&self, noise_of_reading: f64) -> PairedRule {
-        let metric = &self.marker.metric;
-        PairedRule {
-            alpha: metric.alpha,
-            beta: 0.2,
-            delta: metric.design_effect,
-            min_effect: metric.min_effect,
-            max_pairs: metric.max_pairs,
-            clip: 2.0,
-            sigma: noise::sigma_of_pairs(noise_of_reading),
-            direction: metric.direction,
-        }
-    }
-
     /// Measures pairs in random order until the rule decides.
     pub(super) async fn compare(
         &self,
@@ -98,7 +82,7 @@ impl Workshop {
                 pair: comparison.pairs(),
                 champion,
                 candidate,
-                gain: comparison.gain(),
+                gain: comparison.last_gain(),
                 evidence,
                 threshold,
             });

@@ -11,7 +11,7 @@ use super::clock;
 use super::workshop::{HostFacts, Workshop};
 use crate::marker::Marker;
 use crate::model::{Change, CommitId};
-use crate::repo::Repo;
+use crate::repo::{Existing, Repo};
 use crate::sandbox::{ChangeLimits, Changes, Enforcement, Execution, Exit, Network, OutputSink};
 
 /// A command to run contained.
@@ -93,6 +93,6 @@ fn commit_to(
     let repo = &workshop.repo;
     let message = format!("Run `{subject}` in a sandbox\n");
     let commit = repo.commit_candidate(&workshop.base, changes, &message, clock::now_seconds())?;
-    repo.create_branch(branch, &commit)?;
+    repo.create_branch(branch, &commit, Existing::Refuse)?;
     Ok(commit)
 }

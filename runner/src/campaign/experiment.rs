@@ -8,17 +8,18 @@ use super::clock;
 use super::compare::Sides;
 use super::folder;
 use super::run::Campaign;
-use super::session::{Session, SessionRequest, ended_by_itself, run_session};
+use super::session::{Session, SessionRequest, run_session};
 use super::workshop::Side;
 use crate::agent::AgentOutcome;
 use crate::decide::brief::{BriefFacts, brief, rework_brief};
+use crate::decide::judge::PairedRule;
 use crate::decide::progress::Strategy;
-use crate::decide::record::Record;
+use crate::decide::record::{ExperimentRecord, Record};
 use crate::event::EventKind;
 use crate::model::{
     Change, CommitId, DiscardReason, Dropped, ExperimentNumber, Metric, Usage, Verdict, VoidReason,
 };
-use crate::sandbox::{ChangeLimits, Exit, Snapshot};
+use crate::sandbox::{ChangeLimits, Snapshot};
 
 /// The best kept commit so far, ready to be measured against.
 #[derive(Debug, Clone)]
@@ -100,7 +101,7 @@ impl Campaign<'_> {
         let ending = self.attempt(&mut attempt, strategy).await?;
         let seconds = started.elapsed().as_secs_f64();
         let Attempt { usage, denied, summary, commit, dropped, .. } = attempt;
-        self.record(Record::ExperimentDecided {
+        self.record(Record::ExperimentDecided(ExperimentRecord {
             n: number,
             verdict: ending.verdict,
             commit: commit.clone(),
@@ -113,7 +114,7 @@ impl Campaign<'_> {
             dropped,
             summary: summary.clone(),
             detail: ending.detail.clone(),
-        })?;
+        }))?;
         if let Some(champion) = ending.champion {
             self.champion = Some(champion);
         }
@@ -189,7 +190,8 @@ impl Campaign<'_> {
             baseline_value: self.progress.baseline.as_ref().expect("measured first").value,
             experiments: &self.progress.experiments,
             strategy,
-            experiment: attempt.number,
+            budget: &self.budget(),
+            denied_hint: None,
             in_place: &self.workshop.plan.in_place,
         };
         let text = brief(&facts);
@@ -289,7 +291,7 @@ impl Campaign<'_> {
         };
         let noise = self.progress.baseline.as_ref().expect("measured first").noise;
         let sides = Sides { champion: &champion.built, candidate: &built };
-        let rule = self.workshop.paired_rule(noise);
+        let rule = PairedRule::new(&self.workshop.marker.metric, noise);
         let Self { workshop, emitter, cancel, .. } = self;
         let compared = workshop.compare(sides, rule, attempt.number, emitter, cancel).await?;
         write_metric(&attempt.folder, &compared.output)?;
@@ -307,7 +309,7 @@ impl Campaign<'_> {
     }
 
     fn champion_value(&self) -> Metric {
-        self.progress.champion_value().expect("the baseline is measured before any experiment")
+        self.progress.champion_value.expect("the baseline is measured before any experiment")
     }
 
     /// Waits until the model's service may be asked again.
@@ -331,13 +333,7 @@ fn stopped_by(session: &Session) -> Option<Ending> {
     const ONE_MINUTE_MS: i64 = 60 * 1000;
     const FIVE_MINUTES_MS: i64 = 5 * ONE_MINUTE_MS;
     match &session.report.outcome {
-        AgentOutcome::Finished | AgentOutcome::Failed { .. } => match session.finished.exit {
-            Exit::OutOfMemory => {
-                Some(Ending::discard(DiscardReason::AgentFailed, "the agent ran out of memory"))
-            }
-            exit if ended_by_itself(exit) => None,
-            _ => Some(Ending::discard(DiscardReason::AgentFailed, "the agent was stopped")),
-        },
+        AgentOutcome::Finished | AgentOutcome::Failed { .. } => None,
         AgentOutcome::UsageLimit { reset_ms } => {
             let until = reset_ms.unwrap_or_else(|| clock::now_ms() + FIVE_MINUTES_MS);
             let mut ending = Ending::new(Verdict::Void(VoidReason::UsageLimit), "the model's usage limit");

@@ -8,11 +8,12 @@ use super::emitter::Emitter;
 use super::measure::GuardResult;
 use super::run::latest_progress;
 use super::workshop::{HostFacts, Side, Workshop};
+use crate::decide::noise;
 use crate::decide::progress::{ExperimentRecord, Progress};
 use crate::event::Reporter;
 use crate::marker::Marker;
 use crate::model::{CommitId, ExperimentNumber, Metric, Verdict};
-use crate::repo::{Picked, Repo};
+use crate::repo::{Existing, Picked, Repo};
 
 /// What to make of a marker's newest run.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ pub async fn finalize(
     finalized.markdown = markdown(&finalized, &workshop.marker, &kept);
     // The report is there before the branch: who sees the branch can read why.
     folder.write("finalize.md", finalized.markdown.as_bytes())?;
-    workshop.repo.create_branch(&branch, &tip)?;
+    workshop.repo.create_branch(&branch, &tip, Existing::Refuse)?;
     Ok(finalized)
 }
 
@@ -254,12 +255,12 @@ fn summarize(workshop: &Workshop, readings: &[(Metric, Metric)]) -> Remeasured {
         .iter()
         .map(|(base, tip)| sign * (base.get() - tip.get()) / base.get().abs().max(f64::MIN_POSITIVE))
         .collect();
-    let (gain, interval) = crate::decide::noise::mean_interval(&gains);
+    let (gain, interval) = noise::mean_interval(&gains);
     let bases: Vec<Metric> = readings.iter().map(|r| r.0).collect();
     let tips: Vec<Metric> = readings.iter().map(|r| r.1).collect();
     Remeasured {
-        base: crate::decide::noise::median(&bases),
-        tip: crate::decide::noise::median(&tips),
+        base: noise::median_reading(&bases),
+        tip: noise::median_reading(&tips),
         gain,
         interval,
         pairs: u32::try_from(readings.len()).unwrap_or(u32::MAX),

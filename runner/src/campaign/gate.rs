@@ -42,7 +42,11 @@ impl Gate {
         let program = match agent.protocol {
             Protocol::ClaudeCode => locate(command, host.path.as_deref())?,
             // Found inside the sandbox, where it will run.
-            Protocol::None => AgentProgram::inside(command),
+            Protocol::None => AgentProgram {
+                host: PathBuf::from(command),
+                view: None,
+                inside: PathBuf::from(command),
+            },
         };
         if service.is_none() && agent.protocol == Protocol::ClaudeCode {
             return Err(CampaignError::Unauthorized("there is no credential".into()));

@@ -8,10 +8,14 @@ use super::capture::Capture;
 use super::emitter::Emitter;
 use super::workshop::{HostFacts, Workshop};
 use crate::agent;
+use crate::decide::judge::PairedRule;
 use crate::decide::noise;
 use crate::event::Reporter;
 use crate::marker::{Marker, Protocol};
 use crate::repo::Repo;
+
+/// How long the agent's binary may take to tell its version.
+const AGENT_ANSWERS_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The findings about one marker on this host.
 #[derive(Debug, Serialize)]
@@ -109,7 +113,7 @@ async fn check_agent(marker: &Marker, has_credential: bool, host: &HostFacts, re
     let hint = "install Claude Code (`npm install -g @anthropic-ai/claude-code`) or set `agent.command`";
     match agent::locate(command, host.path.as_deref()) {
         Err(error) => report.add("agent", CheckStatus::Failed, error.to_string(), Some(hint)),
-        Ok(program) => match agent::version(&program).await {
+        Ok(program) => match agent::version(&program, AGENT_ANSWERS_WITHIN).await {
             Ok(version) => report.add("agent", CheckStatus::Ok, version, None),
             Err(error) => report.add("agent", CheckStatus::Failed, chain(&error), Some(hint)),
         },
@@ -166,7 +170,7 @@ async fn measure(
     let detail = if baseline.noise == 0.0 {
         "none: the readings are equal, a comparison takes 2 pairs".to_owned()
     } else {
-        let (low, high) = noise::expected_pairs(baseline.noise, &workshop.paired_rule(baseline.noise));
+        let (low, high) = noise::expected_pairs(&PairedRule::new(metric, baseline.noise));
         format!("{noise_percent:.1} %: finding {percent:.0} % takes about {} to {} runs", 2 * low, 2 * high)
     };
     report.add("noise", CheckStatus::Ok, detail, None);

@@ -11,9 +11,9 @@ use super::folder::{RunFolder, list_runs};
 use super::gate::{Gate, ModelService};
 use super::workshop::{HostFacts, Side, Workshop};
 use super::CampaignError;
-use crate::decide::noise;
+use crate::decide::{ideas, noise};
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
-use crate::decide::record::{GuardBase, Record};
+use crate::decide::record::{GuardBase, Record, VERSION};
 use crate::event::{EventKind, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
@@ -102,11 +102,12 @@ pub async fn run(
         folder.write("marker.json", &pretty(marker))?;
         folder.write("plan.json", &pretty(&workshop.plan))?;
         let opening = Record::RunOpened {
-            v: 1,
+            v: VERSION,
             run: run.clone(),
             marker: marker.name.clone(),
             marker_digest: digest(marker),
             base: workshop.base.clone(),
+            direction: marker.metric.direction,
         };
         (Ledger::create(&folder.ledger(), &opening)?, vec![opening])
     };
@@ -206,7 +207,7 @@ impl Campaign<'_> {
         self.records.push(record);
         self.progress = fold(&self.run, &self.records)?;
         self.folder.write("results.tsv", ledger::results_tsv(&self.progress).as_bytes())?;
-        self.folder.write("ideas.md", crate::decide::ideas::ideas_md(&self.progress).as_bytes())
+        self.folder.write("ideas.md", ideas::ideas(&self.progress.experiments).as_bytes())
     }
 
     /// Moves the champion's branch to where the ledger says it is.
@@ -229,17 +230,17 @@ impl Campaign<'_> {
                     self.run_experiment(number, strategy).await?;
                 }
                 NextStep::Finish(reason) => {
-                    let reason = reason.to_string();
                     if self.progress.closed.is_none() {
-                        self.record(Record::RunClosed { reason: reason.clone() })?;
+                        self.record(Record::RunClosed { reason })?;
                     }
+                    let reason = reason.to_string();
                     self.emitter.emit(EventKind::RunFinished {
                         run: self.run.clone(),
                         reason: reason.clone(),
                         kept: self.progress.kept(),
                         experiments: self.progress.counted(),
                         champion: self.progress.champion.clone(),
-                        champion_value: self.progress.champion_value().expect("measured before it finished"),
+                        champion_value: self.progress.champion_value.expect("measured before it finished"),
                     });
                     return Ok(reason);
                 }
@@ -381,7 +382,7 @@ impl Workshop {
             readings.push(value);
         }
         let noise = noise::noise(&readings);
-        let value = noise::median(&readings);
+        let value = noise::median_reading(&readings);
         let count = u32::try_from(readings.len()).expect("at most 8");
         emitter.emit(EventKind::BaselineMeasured { value, noise, readings: count });
         if let Some(claimed) = self.marker.metric.baseline
@@ -389,6 +390,6 @@ impl Workshop {
         {
             emitter.warn(format!("`metric.baseline` says {claimed}, measured was {value}"));
         }
-        Ok((Baseline { value, noise, readings: count, guards }, built))
+        Ok((Baseline { value, noise, readings, guards }, built))
     }
 }

@@ -8,12 +8,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
+use super::capture::Tail;
+use super::clock;
 use super::emitter::Emitter;
 use super::gate::Gate;
 use super::workshop::Workshop;
-use crate::agent::{AgentOutcome, Heard, Report, Transcript, launch};
+use crate::agent::{AgentOutcome, Circumstances, Ending, Heard, Report, Transcript, launch};
 use crate::event::EventKind;
-use crate::marker::Protocol;
+use crate::gateway::Gateway;
 use crate::model::{ExperimentNumber, Usage};
 use crate::sandbox::{Execution, Exit, Finished, OutputSink, Snapshot, Stream};
 
@@ -51,10 +53,11 @@ pub(super) async fn run_session(
     let file = File::options().create(true).append(true).open(request.transcript).map_err(|cause| {
         CampaignError::Folder { path: request.transcript.to_owned(), cause }
     })?;
-    let before = gate.gateway().map(|gateway| gateway.metered().usage).unwrap_or_default();
+    let mark = gate.gateway().map(Gateway::mark).unwrap_or_default();
     let mut ear = Ear {
         transcript: Transcript::new(spec.protocol),
         file: Some(file),
+        stderr: Tail::new(4 << 10),
         experiment: request.experiment,
         emitter,
     };
@@ -87,33 +90,32 @@ pub(super) async fn run_session(
     if request.cancel.is_cancelled() {
         return Err(CampaignError::Interrupted);
     }
-    let mut report = ear.transcript.finish(finished.exit);
-    let metered = gate.gateway().map(crate::gateway::Gateway::metered);
-    if let Some(metered) = &metered {
-        refine_outcome(&mut report.outcome, metered);
+    let metered = gate.gateway().map(Gateway::metered);
+    let stderr = String::from_utf8_lossy(ear.stderr.bytes());
+    let mut report = ear.transcript.finish(&Circumstances {
+        ending: ending(finished.exit),
+        stderr: &stderr,
+        reset_ms: metered.as_ref().and_then(|metered| metered.reset_ms),
+        is_over_budget: metered.as_ref().is_some_and(|metered| metered.budget_exceeded),
+        now_ms: clock::now_ms(),
+    });
+    if metered.is_some_and(|metered| metered.auth_failed) {
+        // What the gateway saw outranks what the agent said: it is ours.
+        let message = "the upstream answered 401".to_owned();
+        report.outcome = AgentOutcome::Unauthorized { message };
     }
-    let usage = match (&metered, spec.protocol) {
-        (Some(metered), _) => Usage { turns: report.usage.turns, ..metered.usage.since(before) },
-        (None, Protocol::ClaudeCode | Protocol::None) => report.usage,
+    // The gateway's meter is the authority on tokens and money; turns only the agent counts.
+    let usage = match gate.gateway() {
+        Some(gateway) => Usage { turns: report.usage.turns, ..gateway.usage_since(mark) },
+        None => report.usage,
     };
     ear.emitter.emit(EventKind::AgentFinished {
         experiment: request.experiment,
         usage,
         seconds: finished.wall.as_secs_f64(),
-        outcome: report.outcome.to_string(),
+        outcome: report.outcome.word().to_owned(),
     });
     Ok(Session { report, usage, finished })
-}
-
-/// What the gateway saw outranks what the agent said: it is ours.
-fn refine_outcome(outcome: &mut AgentOutcome, metered: &crate::gateway::Metered) {
-    if metered.auth_failed {
-        *outcome = AgentOutcome::Unauthorized { message: "status 401".into() };
-    } else if metered.budget_exceeded {
-        *outcome = AgentOutcome::BudgetExceeded;
-    } else if let AgentOutcome::UsageLimit { reset_ms: reset_ms @ None } = outcome {
-        *reset_ms = metered.reset_ms;
-    }
 }
 
 /// Completes when the model's service has refused the credential: no retry can mend that.
@@ -131,6 +133,7 @@ async fn credential_refused(gate: &Gate) {
 struct Ear<'a, 'r> {
     transcript: Transcript,
     file: Option<File>,
+    stderr: Tail,
     experiment: ExperimentNumber,
     emitter: &'a mut Emitter<'r>,
 }
@@ -144,6 +147,7 @@ impl OutputSink for Ear<'_, '_> {
             self.file = None;
         }
         if stream == Stream::Stderr {
+            self.stderr.push(chunk);
             return;
         }
         let experiment = self.experiment;
@@ -169,7 +173,14 @@ impl OutputSink for Ear<'_, '_> {
     }
 }
 
-/// Says whether an exit is the session's own end and not ours.
-pub(super) fn ended_by_itself(exit: Exit) -> bool {
-    matches!(exit, Exit::Code(_) | Exit::Signal(_))
+/// Says the exit of an execution in the agent's words.
+fn ending(exit: Exit) -> Ending {
+    match exit {
+        Exit::Code(code) => Ending::Code(code),
+        Exit::Signal(signal) => Ending::Signal(signal),
+        Exit::TimedOut => Ending::TimedOut,
+        Exit::Cancelled => Ending::Cancelled,
+        Exit::OutOfMemory => Ending::OutOfMemory,
+        Exit::NotStarted { errno } => Ending::NotStarted { errno },
+    }
 }

@@ -13,8 +13,8 @@ use super::CampaignError;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{Repo, TreeKind};
-use crate::sandbox::process::{ProcessOptions, ProcessSandbox};
-use crate::sandbox::{Sandbox, Snapshot};
+use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
+use crate::sandbox::{Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl Workshop {
             (path, kind)
         }));
         let policy = compile_policy(&marker, &tree)?;
-        let probe = ProcessSandbox::probe();
+        let probe = probe();
         let capabilities = HostCapabilities {
             second_uid: probe.second_uid,
             namespaces: probe.namespaces,
@@ -108,7 +108,7 @@ impl Workshop {
         let visible = self.repo.entries(&self.base, |path| !self.is_hidden(path))?;
         let git = self.repo.agent_git(&self.base, &|path| !self.is_hidden(path), None)?;
         let mut entries = visible
-            .map(|entry| entry.map_err(Into::into))
+            
             .chain(git.into_iter().map(Ok));
         let agent = self.sandbox.import(&mut entries, &self.plan).await?;
         drop(entries);
@@ -125,7 +125,8 @@ impl Workshop {
         let hidden = self
             .repo
             .entries(&self.base, |path| self.is_hidden(path))?
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(SandboxError::Entries)?;
         if hidden.is_empty() {
             return Ok(agent.clone());
         }
@@ -210,7 +211,7 @@ fn plan_request(marker: &Marker, host: &HostFacts) -> Result<PlanRequest, Campai
         marker_error(format!("there is no policy preset `{}`", marker.sandbox.policy))
     })?;
     let mut views = Vec::new();
-    for path in preset.read.iter().map(String::as_str) {
+    for path in &preset.read {
         // A preset names what many machines have; what is not there is not needed.
         let source = expand_home(path, host.home.as_deref());
         if let Some(source) = source.filter(|source| source.exists()) {
@@ -218,7 +219,7 @@ fn plan_request(marker: &Marker, host: &HostFacts) -> Result<PlanRequest, Campai
         }
     }
     for path in &marker.sandbox.read {
-        let source = expand_home(path, host.home.as_deref())
+        let source = expand_home(Path::new(path), host.home.as_deref())
             .ok_or_else(|| marker_error(format!("`sandbox.read`: `{path}` needs HOME, which is not set")))?;
         if !source.is_absolute() || !source.exists() {
             return Err(marker_error(format!(
@@ -239,9 +240,9 @@ fn plan_request(marker: &Marker, host: &HostFacts) -> Result<PlanRequest, Campai
 }
 
 /// Returns `path` with a leading `~/` replaced; `None` when that needs a home and there is none.
-fn expand_home(path: &str, home: Option<&Path>) -> Option<PathBuf> {
-    match path.strip_prefix("~/") {
-        Some(rest) => home.map(|home| home.join(rest)),
-        None => Some(PathBuf::from(path)),
+fn expand_home(path: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    match path.strip_prefix("~") {
+        Ok(rest) => home.map(|home| home.join(rest)),
+        Err(_) => Some(PathBuf::from(path)),
     }
 }

@@ -21,7 +21,7 @@ fn texts(items: &[&str]) -> Vec<String> {
 }
 
 fn number(number: f64) -> Option<Metric> {
-    Some(Metric::try_from(number).unwrap())
+    Metric::try_from(number).ok()
 }
 
 fn sample() -> Marker {

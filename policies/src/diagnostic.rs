@@ -75,7 +75,7 @@ impl Problem {
             let number = line.to_string();
             let gutter = " ".repeat(number.len());
             let indent = " ".repeat(caret);
-            text += &format!("\n  {number} | {excerpt}\n  {gutter} | {indent}^");
+            text.extend([format!("\n  {number} | {excerpt}\n  {gutter} | {indent}^")]);
         }
         if let Some(hint) = &self.hint {
             text.push_str(&printable(&format!("\n  hint: {hint}")));

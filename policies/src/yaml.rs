@@ -121,9 +121,10 @@ pub fn parse(text: &str) -> Result<Document, Problem> {
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| {
             let at = error.marker();
-            problem(
+            hinted(
                 (at.line(), at.col() + 1),
-                format!("not YAML: {}", error.info()),
+                &format!("not YAML: {}", error.info()),
+                "check the indentation, quotes and brackets here and above",
             )
         })?;
         builder.accept(event, span)?;
@@ -138,6 +139,13 @@ fn problem((line, column): (usize, usize), message: String) -> Problem {
         key: String::new(),
         message,
         hint: None,
+    }
+}
+
+fn hinted(at: (usize, usize), message: &str, hint: &str) -> Problem {
+    Problem {
+        hint: Some(hint.to_owned()),
+        ..problem(at, message.to_owned())
     }
 }
 
@@ -166,9 +174,11 @@ impl Builder {
         match event {
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, Some(_))
-            | Event::MappingStart(_, Some(_)) => {
-                Err(problem(at, "tags (`!...`) are not supported".to_owned()))
-            }
+            | Event::MappingStart(_, Some(_)) => Err(hinted(
+                at,
+                "tags (`!...`) are not supported",
+                "remove it; quote text that begins with `!`",
+            )),
             Event::Scalar(text, style, anchor, None) => {
                 let is_quoted = style != ScalarStyle::Plain;
                 let text = text.into_owned();
@@ -184,11 +194,16 @@ impl Builder {
                     self.count(at, nodes)?;
                     self.add(target, 0, nodes)
                 }
-                None => Err(problem(at, "an alias within what it stands for".to_owned())),
+                None => Err(hinted(
+                    at,
+                    "an alias within what it stands for",
+                    "write the value out; quote text that begins with `*`",
+                )),
             },
-            Event::DocumentStart(_) if self.root.is_some() => Err(problem(
+            Event::DocumentStart(_) if self.root.is_some() => Err(hinted(
                 at,
-                "a second document; a file holds one".to_owned(),
+                "a second document; a file holds one",
+                "remove the `---`",
             )),
             Event::DocumentStart(_)
             | Event::DocumentEnd
@@ -384,7 +399,7 @@ mod tests {
         let mut bomb = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]\n".to_owned();
         for level in 1..12 {
             let alias = format!("*a{}, ", level - 1).repeat(9);
-            bomb += &format!("a{level}: &a{level} [{alias}]\n");
+            bomb.extend([format!("a{level}: &a{level} [{alias}]\n")]);
         }
         assert_eq!(
             place(&bomb).2,

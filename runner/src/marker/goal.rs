@@ -125,7 +125,7 @@ fn extract(fields: &mut Fields<'_, '_>, name: Option<&str>) -> Option<Extract> {
         return Some(Extract::Filter(written));
     }
     if name.is_none() {
-        let trouble = Trouble::new("`metric-lines` needs the `name` of the metric");
+        let trouble = Trouble::new("`metric-lines` needs a `name` beside it");
         fields.problem(
             "extract",
             trouble.hint("add `name: ms` for lines such as `METRIC ms=12`"),
@@ -183,9 +183,9 @@ fn guard(mut fields: Fields<'_, '_>, number: usize) -> Option<GuardSpec> {
         1 => "guard".to_owned(),
         _ => format!("guard-{number}"),
     };
-    let name = fields.or("name", unnamed, guard_name);
+    let given = fields.optional("name", guard_name);
     let command = fields.required("command", "write the shell command that checks", filled);
-    let extract = extract(&mut fields, Some(&name));
+    let extract = extract(&mut fields, given.as_deref());
     if fields.node("extract").is_none() {
         without_extract(&mut fields, "threshold");
         without_extract(&mut fields, "direction");
@@ -195,7 +195,7 @@ fn guard(mut fields: Fields<'_, '_>, number: usize) -> Option<GuardSpec> {
     let rework_attempts = fields.or("rework_attempts", 2, count(0..=100));
     let timeout = fields.or("timeout", 10 * MINUTE, duration);
     Some(GuardSpec {
-        name,
+        name: given.unwrap_or(unnamed),
         command: command?,
         threshold: threshold.filter(|_| extract.is_some()),
         extract,

@@ -45,7 +45,7 @@ fn quote(text: &str) -> String {
                 quoted.push('\\');
                 quoted.push(c);
             }
-            c if c.is_control() => quoted += &format!("\\u{:04x}", u32::from(c)),
+            c if c.is_control() => quoted.extend([format!("\\u{:04x}", u32::from(c))]),
             c => quoted.push(c),
         }
     }

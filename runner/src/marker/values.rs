@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use autoclave_policies::RepoPath;
 use autoclave_policies::yaml::{Meaning, Node, Scalar, Value};
@@ -32,7 +33,7 @@ pub(super) fn text(node: &Node) -> Result<String, Trouble> {
             .hint(format!("write `\"{}\"`", scalar.text)));
     }
     if scalar.text.contains('\0') {
-        return Err(Trouble::new("holds a NUL byte"));
+        return Err(Trouble::new("holds a NUL byte").hint("remove `\\0`"));
     }
     Ok(scalar.text.clone())
 }
@@ -41,7 +42,7 @@ pub(super) fn text(node: &Node) -> Result<String, Trouble> {
 pub(super) fn filled(node: &Node) -> Result<String, Trouble> {
     let text = text(node)?;
     if text.trim().is_empty() {
-        return Err(Trouble::new("is empty"));
+        return Err(Trouble::new("is empty").hint("write it, or remove the key"));
     }
     Ok(text)
 }
@@ -53,10 +54,10 @@ pub(super) fn real(node: &Node) -> Result<f64, Trouble> {
         // Whole numbers beyond 2^53 lose digits that no measurement has.
         Meaning::Integer(integer) => Ok(integer as f64),
         Meaning::Float(number) if number.is_finite() => Ok(number),
-        Meaning::Float(_) => Err(Trouble::new(format!(
-            "`{}` is not a finite number",
-            scalar.text
-        ))),
+        Meaning::Float(_) => Err(
+            Trouble::new(format!("`{}` is not a finite number", scalar.text))
+                .hint("write a number, such as `12.5`"),
+        ),
         Meaning::Null | Meaning::Bool(_) | Meaning::Text => Err(no_number(node, scalar)),
     }
 }
@@ -71,7 +72,9 @@ fn no_number(node: &Node, scalar: &Scalar) -> Trouble {
         Meaning::Integer(_) | Meaning::Float(_) => {
             trouble.hint(format!("remove the quotes: `{}`", scalar.text))
         }
-        Meaning::Null | Meaning::Bool(_) | Meaning::Text => trouble,
+        Meaning::Null | Meaning::Bool(_) | Meaning::Text => {
+            trouble.hint("write digits, such as `12`, without a unit")
+        }
     }
 }
 
@@ -92,7 +95,8 @@ pub(super) fn count(range: RangeInclusive<u32>) -> impl Fn(&Node) -> Result<u32,
             Meaning::Float(_) => Err(Trouble::new(format!(
                 "`{}` is not a whole number",
                 scalar.text
-            ))),
+            ))
+            .hint("write digits only, such as `10`")),
             Meaning::Null | Meaning::Bool(_) | Meaning::Text => Err(no_number(node, scalar)),
         }
     }
@@ -152,13 +156,10 @@ pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Node) -> Result<T, 
 /// Reads a marker's name, which is also a branch's.
 pub(super) fn marker_name(node: &Node) -> Result<String, Trouble> {
     const HINT: &str = "lowercase letters, digits and dashes, such as `sort-speed`";
-    let name = filled(node).map_err(|trouble| match trouble.hint {
-        Some(_) => trouble,
-        None => trouble.hint(HINT),
-    })?;
+    let name = filled(node)?;
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.len() > 64 {
-        return Err(Trouble::new("is longer than 64 characters"));
+        return Err(Trouble::new("is longer than 64 characters").hint(HINT));
     }
     if !name.chars().all(is_plain) || name.starts_with('-') {
         return Err(Trouble::new(format!("`{name}` cannot name a marker")).hint(HINT));
@@ -242,10 +243,12 @@ pub(super) fn policy(node: &Node) -> Result<String, Trouble> {
     if PRESETS.contains(&policy.as_str()) {
         return Ok(policy);
     }
-    if policy.ends_with(".yaml") || policy.ends_with(".yml") {
+    let extension = Path::new(&policy).extension();
+    if extension.is_some_and(|extension| extension == "yaml" || extension == "yml") {
         return match RepoPath::try_from(policy.as_str()) {
             Ok(_) => Ok(policy),
-            Err(error) => Err(Trouble::new(error.to_string())),
+            Err(error) => Err(Trouble::new(error.to_string())
+                .hint("policy files lie in the repository, such as `.autoclave/policy.yaml`")),
         };
     }
     let hint = match nearest(&policy, &PRESETS) {
@@ -274,6 +277,7 @@ pub(super) fn pattern(pattern: &str) -> Result<(), Trouble> {
         let cause = error.to_string();
         let cause = cause.lines().last().unwrap_or("cannot be compiled").trim();
         Trouble::new(format!("bad regular expression: {cause}"))
+            .hint("patterns are those of Rust's regex crate; try single quotes around `\\`")
     })?;
     if regex.captures_len() < 2 {
         return Err(Trouble::new("the regular expression has no group")

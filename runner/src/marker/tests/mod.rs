@@ -21,7 +21,7 @@ fn texts(items: &[&str]) -> Vec<String> {
 }
 
 fn number(number: f64) -> Option<Metric> {
-    Some(Metric::try_from(number).unwrap())
+    Metric::try_from(number).ok()
 }
 
 fn sample() -> Marker {
@@ -208,6 +208,36 @@ fn several_guards_are_named_in_order() {
         .map(|guard| guard.name.as_str())
         .collect();
     assert_eq!(names, ["guard", "unit tests", "guard-3"]);
+}
+
+#[test]
+fn settings_that_the_sample_leaves_out_are_read() {
+    let text = "markers: [{name: a, target: {mutable: [src/], hidden: [h]}, \
+        prepare: {command: make, timeout: 1h}, \
+        metric: {command: c, extract: 'regex:(.*)', direction: lower, build: b}, \
+        guards: [{name: ms, command: g, extract: metric-lines, direction: lower}], \
+        loop: {refine_after: 4, pivot_after: 6}, agent: {protocol: none}, \
+        sandbox: {policy: .autoclave/p.yaml, allow_degraded: [landlock]}}]";
+    let marker = &ours(text).unwrap().markers[0];
+    assert_eq!(marker.target.hidden, ["h"]);
+    let timeout = Duration::from_secs(3600);
+    let command = "make".to_owned();
+    assert_eq!(marker.prepare, Some(Step { command, timeout }));
+    assert_eq!(marker.metric.extract, Extract::Regex("(.*)".to_owned()));
+    assert_eq!(marker.metric.build.as_deref(), Some("b"));
+    let name = "ms".to_owned();
+    assert_eq!(
+        marker.guards[0].extract,
+        Some(Extract::MetricLines { name })
+    );
+    assert_eq!(marker.guards[0].direction, Direction::Lower);
+    assert_eq!(
+        (marker.limits.refine_after, marker.limits.pivot_after),
+        (4, 6)
+    );
+    assert_eq!(marker.agent.protocol, Protocol::None);
+    assert_eq!(marker.sandbox.policy, ".autoclave/p.yaml");
+    assert_eq!(marker.sandbox.allow_degraded, ["landlock"]);
 }
 
 #[test]

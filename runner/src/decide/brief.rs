@@ -112,27 +112,36 @@ fn strategy_text(strategy: Strategy) -> &'static str {
 
 fn rules(facts: &BriefFacts<'_>) -> String {
     let target = &facts.marker.target;
-    let mut text = format!(
+    let mut sentences = vec![format!(
         "# What may be written\n\nOnly: {}.",
         target.mutable.join(", ")
-    );
+    )];
     if !target.scratch.is_empty() {
-        text += &format!(" Thrown away afterwards: {}.", target.scratch.join(", "));
+        sentences.push(format!(
+            "Thrown away afterwards: {}.",
+            target.scratch.join(", ")
+        ));
     }
     if !target.immutable.is_empty() {
-        text += &format!(" Never: {}.", target.immutable.join(", "));
+        sentences.push(format!("Never: {}.", target.immutable.join(", ")));
     }
-    text += " Everything else is read-only: such writes fail with EACCES, EPERM or EROFS by \
-             design, so do not work around them.";
+    sentences.push(
+        "Everything else is read-only: such writes fail with EACCES, EPERM or EROFS by \
+             design, so do not work around them."
+            .into(),
+    );
     if !facts.in_place.is_empty() {
         let paths: Vec<String> = facts
             .in_place
             .iter()
             .map(|path| one_line(&String::from_utf8_lossy(path.as_bytes())))
             .collect();
-        text += &format!(" Edit in place, without renaming: {}.", paths.join(", "));
+        sentences.push(format!(
+            "Edit in place, without renaming: {}.",
+            paths.join(", ")
+        ));
     }
-    text
+    sentences.join(" ")
 }
 
 fn history(experiments: &[ExperimentRecord]) -> String {

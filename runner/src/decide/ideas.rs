@@ -7,17 +7,16 @@ use super::record::ExperimentRecord;
 
 /// Returns `ideas.md`: what was tried and not kept, and why, in order.
 pub fn ideas(experiments: &[ExperimentRecord]) -> String {
-    let mut text = String::from("# Ideas not kept\n");
-    for experiment in experiments {
-        if let Verdict::Discard(_) = experiment.verdict {
-            text += &format!(
-                "\n- {}\n  {}\n",
-                headline(experiment),
-                one_line(&experiment.detail)
-            );
-        }
-    }
-    text
+    let entries = experiments
+        .iter()
+        .filter(|experiment| matches!(experiment.verdict, Verdict::Discard(_)))
+        .map(|experiment| {
+            let why = one_line(&experiment.detail);
+            format!("\n- {}\n  {why}\n", headline(experiment))
+        });
+    std::iter::once("# Ideas not kept\n".to_owned())
+        .chain(entries)
+        .collect()
 }
 
 #[cfg(test)]

@@ -100,8 +100,8 @@ impl Comparison {
         }
         self.champions.push(champion.get());
         self.candidates.push(candidate.get());
-        self.is_deterministic &=
-            champion.get() == self.champions[0] && candidate.get() == self.candidates[0];
+        self.is_deterministic &= champion.get().total_cmp(&self.champions[0]).is_eq()
+            && candidate.get().total_cmp(&self.candidates[0]).is_eq();
         let d = self.log_gain(champion.get(), candidate.get());
         let by_evidence = self.bets.push(d);
         self.judgement = if self.is_deterministic {

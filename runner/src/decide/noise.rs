@@ -130,7 +130,7 @@ fn standard_deviation(values: &[f64]) -> f64 {
     let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
     let deviation = (squares / (values.len() - 1) as f64).sqrt();
     // Equal values differ from their rounded mean by rounding only.
-    if values.iter().all(|v| *v == values[0]) {
+    if values.iter().all(|v| v.total_cmp(&values[0]).is_eq()) {
         0.0
     } else {
         deviation

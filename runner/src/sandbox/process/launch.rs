@@ -16,7 +16,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getegid, geteuid, mkfifo};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::unix::pipe;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant as Deadline, sleep_until};
 
 use super::cgroup::Cgroup;
@@ -77,7 +77,7 @@ pub async fn run(
     let path = folder.join("spec.json");
     let text = serde_json::to_vec(&spec).map_err(|error| SandboxError::Backend(error.to_string()))?;
     fs::write(&path, text).during("write", &path)?;
-    let child = Command::new(shared.helper.path())
+    let mut child = Command::new(shared.helper.path())
         .arg("outside")
         .arg(&path)
         .env_clear()
@@ -87,6 +87,8 @@ pub async fn run(
         .kill_on_drop(true)
         .spawn()
         .during("start", Path::new("autoclave-enter"))?;
+    // Taken now: waiting for a child closes its standard input.
+    let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut hull = Hull {
         child,
         folder,
@@ -100,7 +102,7 @@ pub async fn run(
         init: inside.init,
         status,
     }
-    .until_gone(&mut hull.child, output)
+    .until_gone(&mut hull.child, streams, output)
     .await?;
     let wall = started.elapsed();
     let cpu = match hull.cgroup.as_ref().and_then(Cgroup::cpu) {
@@ -299,6 +301,12 @@ fn failed(step: &str, errno: i32) -> SandboxError {
     SandboxError::NotProven(format!("could not {step}{cause}"))
 }
 
+type Streams = (
+    Option<ChildStdin>,
+    Option<ChildStdout>,
+    Option<ChildStderr>,
+);
+
 /// Follows a running command.
 struct Watch<'a> {
     execution: &'a Execution<'a>,
@@ -311,11 +319,9 @@ impl Watch<'_> {
     async fn until_gone(
         mut self,
         child: &mut Child,
+        (mut stdin, mut stdout, mut stderr): Streams,
         output: &mut dyn OutputSink,
     ) -> Result<Exit, SandboxError> {
-        let mut stdin = child.stdin.take();
-        let mut stdout = child.stdout.take();
-        let mut stderr = child.stderr.take();
         let mut unwritten = self.execution.stdin.as_slice();
         let mut out = vec![0; CHUNK];
         let mut err = vec![0; CHUNK];

@@ -157,7 +157,8 @@ async fn measure(
     let mut output = Capture::new(4096);
     let timeout = std::time::Duration::from_secs(60);
     // Every execution proves its enforcement by canaries before its command starts.
-    workshop.shell(&base.agent, "true", Vec::new(), timeout, cancel, &mut output).await?;
+    let finished = workshop.shell(&base.agent, "true", Vec::new(), timeout, cancel, &mut output).await?;
+    drop(finished);
     report.add("canaries", CheckStatus::Ok, "write outside, connect out: denied in the sandbox", None);
     let base = workshop.prepare(base, &mut emitter, cancel).await?;
     let (baseline, _) = workshop.baseline(&base.measured, &mut emitter, cancel).await?;

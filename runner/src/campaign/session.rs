@@ -95,7 +95,7 @@ pub(super) async fn run_session(
     let mut report = ear.transcript.finish(&Circumstances {
         ending: ending(finished.exit),
         stderr: &stderr,
-        reset_ms: metered.as_ref().and_then(|metered| metered.reset_ms),
+        reset_ms: metered.as_ref().and_then(|metered| metered.rate_limit_reset_ms),
         is_over_budget: metered.as_ref().is_some_and(|metered| metered.budget_exceeded),
         now_ms: clock::now_ms(),
     });

@@ -66,10 +66,10 @@ fn claude_code_arguments(spec: &AgentSpec, resume: Option<&str>) -> Vec<String> 
     if let Some(session) = resume {
         add("--resume", session);
     }
-    if spec.permission_mode != "bypassPermissions" {
-        add("--permission-mode", &spec.permission_mode);
-    } else {
+    if spec.permission_mode == "bypassPermissions" {
         arguments.push("--dangerously-skip-permissions".to_owned());
+    } else {
+        add("--permission-mode", &spec.permission_mode);
     }
     arguments.push("--strict-mcp-config".to_owned());
     arguments

@@ -11,6 +11,7 @@ mod program;
 mod report;
 mod text;
 mod transcript;
+mod wire;
 
 pub use launch::{Launch, launch};
 pub use lines::MAX_LINE_BYTES;

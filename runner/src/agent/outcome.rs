@@ -156,12 +156,11 @@ fn judge_result(said: &ResultLine, circumstances: &Circumstances<'_>) -> AgentOu
             AgentOutcome::Unauthorized { message: message() }
         }
         Some(408 | 500..) => AgentOutcome::Overloaded { message: message() },
-        Some(_) => AgentOutcome::Failed { message: message() },
         // A lost connection has no status; its text begins like that of every failed request.
         None if error == "server_error" || said.text.starts_with("API Error") => {
             AgentOutcome::Overloaded { message: message() }
         }
-        None => AgentOutcome::Failed { message: message() },
+        Some(_) | None => AgentOutcome::Failed { message: message() },
     }
 }
 

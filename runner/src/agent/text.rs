@@ -2,13 +2,11 @@
 
 /// Returns at most `limit` characters of `text`; a cut ends in `…`.
 pub fn cut(text: &str, limit: usize) -> String {
-    match text.char_indices().nth(limit) {
-        None => text.to_owned(),
-        Some(_) => {
-            let kept: String = text.chars().take(limit.saturating_sub(1)).collect();
-            kept + "…"
-        }
+    if text.chars().nth(limit).is_none() {
+        return text.to_owned();
     }
+    let kept: String = text.chars().take(limit.saturating_sub(1)).collect();
+    kept + "…"
 }
 
 /// Returns the first sentence of the first line that says something, in at most 200 characters.

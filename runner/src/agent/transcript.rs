@@ -11,10 +11,12 @@ use super::denial::{Called, refusal};
 use super::lines::{Lines, MAX_LINE_BYTES};
 use super::outcome::{Circumstances, ResultLine, judge, judge_exit};
 use super::text::{cut, first_sentence, last_line};
+use super::wire::{
+    INPUT_TOKENS, blocks, input_tokens, owned, result_text, status, tool_summary, usage, whole,
+};
 use super::{AgentOutcome, Report};
 
 const TEXT_CHARS: usize = 2_000;
-const SUMMARY_CHARS: usize = 200;
 const RESULT_CHARS: usize = 64 << 10;
 const MAX_ERRORS: usize = 100;
 
@@ -132,8 +134,8 @@ impl Said {
                 self.tail.push_str(&text);
                 self.tail.push('\n');
                 if self.tail.len() > 2 * RESULT_CHARS {
-                    let from = (self.tail.len() - RESULT_CHARS..)
-                        .find(|&at| self.tail.is_char_boundary(at));
+                    let from = self.tail.len() - RESULT_CHARS;
+                    let from = (from..self.tail.len()).find(|&at| self.tail.is_char_boundary(at));
                     self.tail.drain(..from.unwrap_or(0));
                 }
                 if !text.trim().is_empty() {
@@ -180,14 +182,7 @@ impl Said {
         let message = &line["message"];
         let usage = &message["usage"];
         if let (Some(id), true) = (message["id"].as_str(), usage.is_object()) {
-            let input = input_tokens(
-                usage,
-                [
-                    "input_tokens",
-                    "cache_creation_input_tokens",
-                    "cache_read_input_tokens",
-                ],
-            );
+            let input = input_tokens(usage, INPUT_TOKENS);
             self.messages
                 .insert(id.to_owned(), (input, whole(&usage["output_tokens"])));
         }
@@ -204,7 +199,7 @@ impl Said {
                     }
                 }
                 Some("tool_use") => {
-                    let name = cut(block["name"].as_str().unwrap_or("?"), SUMMARY_CHARS);
+                    let name = cut(block["name"].as_str().unwrap_or("?"), 200);
                     if let Some(id) = block["id"].as_str() {
                         self.calls.insert(id.to_owned(), name.clone());
                     }
@@ -305,10 +300,9 @@ impl Said {
         if let AgentOutcome::Failed { message }
         | AgentOutcome::Unauthorized { message }
         | AgentOutcome::Overloaded { message } = &outcome
+            && !errors.contains(message)
         {
-            if !errors.contains(message) {
-                errors.push(cut(message, TEXT_CHARS));
-            }
+            errors.push(cut(message, TEXT_CHARS));
         }
         let sum = |messages: &HashMap<String, (u64, u64)>| Usage {
             turns: messages.len().try_into().unwrap_or(u32::MAX),
@@ -328,119 +322,6 @@ impl Said {
             outcome,
         }
     }
-}
-
-/// Returns the totals of a `result` line: those by model, which count every model that worked,
-/// where there are any.
-fn usage(line: &Value) -> Usage {
-    let mut total = Usage {
-        turns: whole(&line["num_turns"]).try_into().unwrap_or(u32::MAX),
-        cost_usd: Cost::from(line["total_cost_usd"].as_f64().unwrap_or(0.0)),
-        ..Usage::default()
-    };
-    let mut add = |input: u64, output: u64| {
-        total += Usage {
-            input_tokens: input,
-            output_tokens: output,
-            ..Usage::default()
-        };
-    };
-    match line["modelUsage"]
-        .as_object()
-        .filter(|models| !models.is_empty())
-    {
-        Some(models) => {
-            for model in models.values() {
-                let input = input_tokens(
-                    model,
-                    [
-                        "inputTokens",
-                        "cacheCreationInputTokens",
-                        "cacheReadInputTokens",
-                    ],
-                );
-                add(input, whole(&model["outputTokens"]));
-            }
-        }
-        None => {
-            let usage = &line["usage"];
-            let input = input_tokens(
-                usage,
-                [
-                    "input_tokens",
-                    "cache_creation_input_tokens",
-                    "cache_read_input_tokens",
-                ],
-            );
-            add(input, whole(&usage["output_tokens"]));
-        }
-    }
-    total
-}
-
-fn input_tokens(usage: &Value, names: [&str; 3]) -> u64 {
-    names
-        .iter()
-        .fold(0, |sum, name| sum.saturating_add(whole(&usage[*name])))
-}
-
-/// Returns what a tool call is about: its command, file, pattern or address, else its input.
-fn tool_summary(input: &Value) -> String {
-    let telling = [
-        "command",
-        "file_path",
-        "notebook_path",
-        "pattern",
-        "url",
-        "query",
-        "description",
-    ];
-    let text = telling.iter().find_map(|name| input[*name].as_str());
-    match text {
-        Some(text) => cut(
-            text.trim().lines().next().unwrap_or_default(),
-            SUMMARY_CHARS,
-        ),
-        None => cut(&input.to_string(), SUMMARY_CHARS),
-    }
-}
-
-fn result_text(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        parts => {
-            let texts: Vec<&str> = blocks(parts)
-                .iter()
-                .filter_map(|part| part["text"].as_str())
-                .collect();
-            texts.join("\n")
-        }
-    }
-}
-
-fn blocks(content: &Value) -> &[Value] {
-    content.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn owned(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-/// Returns a count that may be written as a fraction; what is no count is 0.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates"
-)]
-fn whole(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .or_else(|| value.as_f64().map(|number| number as u64))
-        .unwrap_or(0)
-}
-
-fn status(value: &Value) -> Option<u16> {
-    value.as_u64().and_then(|status| status.try_into().ok())
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub fn parse(text: &str) -> Result<Value, String> {
                 }
                 (None, Value::String(text)) => *key = Some(text),
                 (None, other @ (Value::Number(_) | Value::Bool(_))) => {
-                    *key = Some(other.to_string())
+                    *key = Some(other.to_string());
                 }
                 (None, _) => return Err(format!("a key at line {} is no text", span.start.line())),
             },

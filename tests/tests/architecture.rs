@@ -1,5 +1,7 @@
 //! Imports point down the ranks, and foreign crates stay in their folder.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -122,7 +124,7 @@ fn violations(path: &str, text: &str) -> Vec<String> {
             }
         }
         if is_within_any(path, PURE) {
-            for impure in IMPURE.iter().filter(|impure| code.contains(**impure)) {
+            for impure in IMPURE.iter().filter(|impure| mentions(&code, impure)) {
                 report(format!("`{impure}` in a pure place"));
             }
         }
@@ -166,6 +168,14 @@ fn names_crate(code: &str, krate: &str) -> bool {
             // `crate::x` and `self::x` name our own module of that name.
             && !code[..at].ends_with("crate::")
             && !code[..at].ends_with("self::")
+    })
+}
+
+/// Says whether `code` holds `name` from the start of a word; `unix::` does not hold `nix::`.
+fn mentions(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
     })
 }
 

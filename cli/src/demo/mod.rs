@@ -60,6 +60,11 @@ mod tests {
     }
 
     #[test]
+    fn configuration_names_the_marker() {
+        assert!(FILES[0].1.contains(&format!("- name: {MARKER}\n")));
+    }
+
+    #[test]
     fn base_is_right_and_its_metric_is_the_same_every_time() {
         let folder = toy_repository();
         assert!(sh(folder.path(), "tests/guard.sh").0);

@@ -1,6 +1,8 @@
 //! The `autoclave` command: words in, words out.
 
 mod command;
+#[cfg_attr(not(test), expect(dead_code, reason = "`autoclave demo` will play it"))]
+mod demo;
 mod diagnostic;
 mod exit;
 mod output;

@@ -34,6 +34,15 @@ impl Failure {
         self
     }
 
+    /// Changes the exit code; an interruption stays one.
+    #[must_use]
+    pub fn exiting(mut self, exit: Exit) -> Self {
+        if self.exit != Exit::Interrupted {
+            self.exit = exit;
+        }
+        self
+    }
+
     pub fn exit(&self) -> Exit {
         self.exit
     }

@@ -1,13 +1,14 @@
 //! The `autoclave` command: words in, words out.
 
 mod command;
-#[cfg_attr(not(test), expect(dead_code, reason = "`autoclave demo` will play it"))]
 mod demo;
 mod diagnostic;
 mod exit;
 mod output;
-#[expect(dead_code, reason = "`run` will report through it")]
+mod failure;
+mod project;
 mod reporter;
+mod runtime;
 mod table;
 
 use std::path::PathBuf;

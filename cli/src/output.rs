@@ -32,6 +32,21 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints a value as one line of JSON.
+///
+/// # Errors
+///
+/// As [`print`].
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|cause| Failure::new(Exit::Internal, cause))?;
+    print(&format!("{text}\n"))
+}
+
+/// Tells people something on standard error; what nobody reads is lost.
+pub fn note(line: &str) {
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("could not write to standard output")]
 struct PrintFailed(#[source] io::Error);

@@ -36,7 +36,8 @@ impl Project {
         let (origin, dialect, text) = read_config(&repo)?;
         let config = parse_config(&text, origin, dialect)
             .map_err(|problems| Failure::new(Exit::Usage, problems.to_string()))?;
-        let warnings = config.warnings.iter().map(ToString::to_string).collect();
+        let warnings =
+            config.warnings.iter().map(|problem| problem.render(&config.source)).collect();
         Ok(Self { repo, markers: config.markers, origin, warnings })
     }
 

@@ -1,6 +1,6 @@
 //! `autoclave init`.
 
-use autoclave_runner::marker::template;
+use autoclave_runner::marker::{TemplateFacts, template};
 use clap::Args;
 use serde_json::json;
 
@@ -32,8 +32,15 @@ pub fn run(args: InitArgs, format: Format) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, format!("`{CONFIG}` exists already"))
             .hint("--force replaces it."));
     }
+    let facts = TemplateFacts {
+        name: "my-goal".to_owned(),
+        mutable: vec!["src/**".to_owned()],
+        immutable: vec!["tests/**".to_owned()],
+        scratch: vec!["target/".to_owned()],
+        guard: None,
+    };
     let written = std::fs::create_dir_all(path.with_file_name(""))
-        .and_then(|()| std::fs::write(&path, template()));
+        .and_then(|()| std::fs::write(&path, template(&facts)));
     written.map_err(|cause| Failure::new(Exit::RepositoryOrLedger, format!("could not write `{CONFIG}`: {cause}")))?;
     match format {
         Format::Json => output::print_json(&json!({"written": CONFIG}))?,

@@ -56,7 +56,7 @@ fn to_json(marker: &str, direction: &Value, progress: &Progress) -> Value {
         "run": progress.run,
         "direction": direction,
         "baseline": {"commit": progress.base, "value": baseline},
-        "champion": {"commit": progress.champion, "value": progress.champion_value()},
+        "champion": {"commit": progress.champion, "value": progress.champion_value},
         "experiments": progress.experiments.iter().map(experiment).collect::<Vec<_>>(),
     })
 }

@@ -39,7 +39,7 @@ pub fn run(_args: &StatusArgs, format: Format) -> Result<Exit, Failure> {
             "ended": progress.and_then(|p| p.closed.as_ref()),
             "experiments": progress.map_or(0, |p| p.counted()),
             "kept": progress.map_or(0, |p| p.kept()),
-            "champion_value": progress.and_then(|p| p.champion_value()),
+            "champion_value": progress.and_then(|p| p.champion_value),
             "cost_usd": progress.map(|p| p.spent),
         }));
     }

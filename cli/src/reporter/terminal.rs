@@ -42,6 +42,7 @@ impl Terminal<std::io::Stderr, std::io::Stdout> {
 
 impl<P: Write + Send, R: Write + Send> Terminal<P, R> {
     /// Returns a reporter that writes without colour or spinner.
+    #[cfg(test)]
     pub fn plain(progress: P, result: R) -> Self {
         Self {
             view: View::new(Style::Plain),

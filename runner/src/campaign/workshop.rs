@@ -85,6 +85,12 @@ impl Workshop {
             seccomp: probe.seccomp,
             cgroup: probe.cgroup,
         };
+        let is_mutable = |path: &RepoPath| policy.class_of(path) == Class::Mutable;
+        if !marker.target.mutable.is_empty() && !tree.entries().any(|(path, _)| is_mutable(path)) {
+            let problem = "no file of the base commit is mutable; `target.mutable` matches nothing \
+                           that `target.immutable` and the harness leave free";
+            return Err(CampaignError::Marker { marker: marker.name, problem: problem.into() });
+        }
         let request = plan_request(&marker, host)?;
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
@@ -192,17 +198,9 @@ fn compile_policy(marker: &Marker, tree: &Tree) -> Result<Policy, CampaignError>
         named_by_harness: commands.flat_map(|command| files_named_by(command, tree)).collect(),
     };
     let marker_error = |problem: String| CampaignError::Marker { marker: marker.name.clone(), problem };
-    let policy = Policy::new(&rules).map_err(|problems| {
+    Policy::new(&rules).map_err(|problems| {
         marker_error(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    })?;
-    if !tree.entries().any(|(path, _)| policy.class_of(path) == Class::Mutable) {
-        return Err(marker_error(
-            "no file of the base commit is mutable; `target.mutable` matches nothing that \
-             `target.immutable` and the harness leave free"
-                .into(),
-        ));
-    }
-    Ok(policy)
+    })
 }
 
 fn plan_request(marker: &Marker, host: &HostFacts) -> Result<PlanRequest, CampaignError> {

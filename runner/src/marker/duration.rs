@@ -30,6 +30,18 @@ pub(super) fn duration(node: &Node) -> Result<Duration, Trouble> {
     Ok(parsed)
 }
 
+/// Reads a duration from an argument.
+///
+/// # Errors
+///
+/// The text is no duration above zero; the message says how one is written.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    match parse(text) {
+        Some(parsed) if !parsed.is_zero() => Ok(parsed),
+        _ => Err("write hours, minutes and seconds: `90s`, `10m`, `1h30m`".to_owned()),
+    }
+}
+
 /// Returns the duration that `text` writes: each of `h`, `m`, `s` at most once, in this order.
 fn parse(text: &str) -> Option<Duration> {
     let mut units = [('h', 3600), ('m', 60), ('s', 1)].into_iter();

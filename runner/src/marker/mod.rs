@@ -2,6 +2,7 @@
 
 mod decode;
 mod duration;
+mod exec;
 mod file;
 mod goal;
 mod keys;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Cost, Direction, Metric};
 
+pub use duration::parse_duration;
 pub use file::{ConfigFile, GlobPlace, parse_config};
 pub use schema::SCHEMA;
 pub use template::{TemplateFacts, template};

@@ -7,6 +7,7 @@ mod agent_git;
 mod branches;
 mod candidate;
 mod compare;
+mod create;
 mod edit;
 mod error;
 mod listing;

@@ -64,6 +64,8 @@ fn confine(spec: &str, channel: &Channel) -> Result<(Spec, Proof), Failure> {
     let spec: Spec = serde_json::from_reader(spec).map_err(|_| Failure::new("read the spec", 0))?;
     close_all_but(channel.file())?;
     setsid().during("start a session")?;
+    // Out of memory, the command goes, not the stages that report on it.
+    fs::write("/proc/self/oom_score_adj", "1000").during("volunteer for the memory killer")?;
     limit(&spec.rlimits)?;
     let ruleset = ruleset(&spec.landlock)
         .map_err(|error| Failure::new(&format!("prepare Landlock: {error}"), 0))?;
@@ -181,13 +183,21 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
         created = grant(created, path, tree)?;
     }
     for path in &landlock.files {
-        created = grant(created, path, file_write | AccessFs::from_file(abi) & AccessFs::from_read(abi))?;
+        created = grant(
+            created,
+            path,
+            file_write | AccessFs::from_file(abi) & AccessFs::from_read(abi),
+        )?;
     }
     for path in ["/dev/null", "/dev/zero", "/dev/full"] {
         created = grant(created, Path::new(path), AccessFs::WriteFile.into())?;
     }
     for path in ["/dev/tty", "/dev/pts"] {
-        created = grant(created, Path::new(path), BitFlags::from(AccessFs::WriteFile) | device)?;
+        created = grant(
+            created,
+            Path::new(path),
+            BitFlags::from(AccessFs::WriteFile) | device,
+        )?;
     }
     Ok(created)
 }

@@ -52,8 +52,17 @@ impl Cgroup {
         };
         let quota = quota(limits);
         for (controller, settings) in [
-            ("memory", vec![("memory.limit_in_bytes", limits.memory_bytes.to_string())]),
-            ("pids", vec![("pids.max", (limits.pids + OWN_PROCESSES).to_string())]),
+            (
+                "memory",
+                vec![("memory.limit_in_bytes", limits.memory_bytes.to_string())],
+            ),
+            (
+                "pids",
+                vec![(
+                    "pids.max",
+                    limits.pids.saturating_add(OWN_PROCESSES).to_string(),
+                )],
+            ),
             (
                 "cpu",
                 vec![
@@ -88,8 +97,14 @@ impl Cgroup {
         };
         let settings = [
             ("memory.max", limits.memory_bytes.to_string()),
-            ("pids.max", (limits.pids + OWN_PROCESSES).to_string()),
-            ("cpu.max", format!("{} {PERIOD_MICROSECONDS}", quota(limits))),
+            (
+                "pids.max",
+                limits.pids.saturating_add(OWN_PROCESSES).to_string(),
+            ),
+            (
+                "cpu.max",
+                format!("{} {PERIOD_MICROSECONDS}", quota(limits)),
+            ),
         ];
         group.make(own.join(name), &settings).ok()?;
         let swap = group.folders[0].join("memory.swap.max");
@@ -120,7 +135,10 @@ impl Cgroup {
             Version::One => "tasks",
             Version::Two => "cgroup.procs",
         };
-        self.folders.iter().map(|folder| folder.join(file)).collect()
+        self.folders
+            .iter()
+            .map(|folder| folder.join(file))
+            .collect()
     }
 
     /// Returns the processor time used so far.

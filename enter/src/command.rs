@@ -31,10 +31,12 @@ pub fn run(spec: &str, channel: &str) -> ExitCode {
         return ExitCode::from(5);
     };
     let sent = match confine(spec, &channel) {
-        Ok((spec, proof)) => channel.send(&Status::Enforced(proof)).and_then(|()| {
-            let errno = execute(&spec);
-            channel.send(&Status::NotStarted { errno })
-        }),
+        Ok((spec, proof)) => channel
+            .send(&Status::Enforced(Box::new(proof)))
+            .and_then(|()| {
+                let errno = execute(&spec);
+                channel.send(&Status::NotStarted { errno })
+            }),
         Err(failure) => channel.send_failure(failure),
     };
     ExitCode::from(if sent.is_ok() { 127 } else { 7 })
@@ -224,8 +226,7 @@ fn prove(spec: &Spec, is_landlocked: bool) -> Result<Proof, Failure> {
     let field = |name: &str| {
         fields
             .get(name)
-            .map(|value| value.trim().to_owned())
-            .unwrap_or_else(|| "missing".to_owned())
+            .map_or_else(|| "missing".to_owned(), |value| value.trim().to_owned())
     };
     let create = |path: &str| {
         OpenOptions::new()

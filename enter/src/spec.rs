@@ -112,7 +112,7 @@ pub enum Status {
         files: i32,
     },
     /// Every layer is in force and the command follows.
-    Enforced(Proof),
+    Enforced(Box<Proof>),
     /// The command could not be started.
     NotStarted {
         errno: i32,

@@ -74,7 +74,7 @@ impl Cgroup {
         ] {
             let own = own_folder(controller)?;
             let folder = own.join(name);
-            group.make(folder, &settings).ok()?;
+            group.make(&folder, &settings).ok()?;
         }
         // Without swap there is no such file, and nothing to limit.
         let swap = group.folders[0].join("memory.memsw.limit_in_bytes");
@@ -106,7 +106,7 @@ impl Cgroup {
                 format!("{} {PERIOD_MICROSECONDS}", quota(limits)),
             ),
         ];
-        group.make(own.join(name), &settings).ok()?;
+        group.make(&own.join(name), &settings).ok()?;
         let swap = group.folders[0].join("memory.swap.max");
         if swap.exists() {
             fs::write(swap, "0").ok()?;
@@ -114,14 +114,14 @@ impl Cgroup {
         Some(group)
     }
 
-    fn make(&mut self, folder: PathBuf, settings: &[(&str, String)]) -> io::Result<()> {
-        match fs::create_dir(&folder) {
+    fn make(&mut self, folder: &Path, settings: &[(&str, String)]) -> io::Result<()> {
+        match fs::create_dir(folder) {
             // Several controllers may be mounted together.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        if !self.folders.contains(&folder) {
-            self.folders.push(folder.clone());
+        if !self.folders.iter().any(|made| made == folder) {
+            self.folders.push(folder.to_owned());
         }
         settings
             .iter()

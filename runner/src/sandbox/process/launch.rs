@@ -252,7 +252,7 @@ async fn prove(
 ) -> Result<Inside, SandboxError> {
     let deadline = Deadline::now() + PATIENCE;
     let mut inside = None;
-    let mut proof: Option<Proof> = None;
+    let mut proof: Option<Box<Proof>> = None;
     loop {
         let line = tokio::select! {
             biased;

@@ -100,7 +100,7 @@ impl<'a> LayerWriter<'a> {
         }
         let path = self.host(&entry.path);
         match &entry.kind {
-            FileKind::Directory => return self.directory(&entry.path),
+            FileKind::Directory => self.directory(&entry.path),
             FileKind::File { bytes, executable } => {
                 let mut file = OpenOptions::new()
                     .write(true)

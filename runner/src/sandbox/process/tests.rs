@@ -689,12 +689,18 @@ fn killing_the_runner_leaves_nothing_running() {
         .unwrap();
     let stderr = BufReader::new(runner.stderr.take().unwrap());
     assert!(stderr.lines().any(|line| line.unwrap() == "up"));
-    assert!(processes_with(&word) >= 1);
+    // Both sleeps: the shell said "up" before it became one.
+    wait_for(&word, 2);
     runner.kill().unwrap();
     runner.wait().unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
-    while processes_with(&word) > 0 {
-        assert!(std::time::Instant::now() < deadline, "survivors");
+    wait_for(&word, 0);
+}
+
+/// Waits, within a deadline, until `count` processes of this host carry `word`.
+fn wait_for(word: &str, count: usize) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while processes_with(word) != count {
+        assert!(std::time::Instant::now() < deadline, "not {count}");
         std::thread::yield_now();
     }
 }

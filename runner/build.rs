@@ -45,7 +45,14 @@ fn build(folder: &Path, target: &str, flags: &str, offline: bool) -> Option<Path
         }
     }
     command
-        .args(["build", "--quiet", "--release", "--locked", "--bin", "autoclave-enter"])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--bin",
+            "autoclave-enter",
+        ])
         // With a target named, procedural macros of the host are not built static.
         .args(["--target", target])
         .arg("--manifest-path")

@@ -31,10 +31,12 @@ pub fn run(spec: &str, channel: &str) -> ExitCode {
         return ExitCode::from(5);
     };
     let sent = match confine(spec, &channel) {
-        Ok((spec, proof)) => channel.send(&Status::Enforced(proof)).and_then(|()| {
-            let errno = execute(&spec);
-            channel.send(&Status::NotStarted { errno })
-        }),
+        Ok((spec, proof)) => channel
+            .send(&Status::Enforced(Box::new(proof)))
+            .and_then(|()| {
+                let errno = execute(&spec);
+                channel.send(&Status::NotStarted { errno })
+            }),
         Err(failure) => channel.send_failure(failure),
     };
     ExitCode::from(if sent.is_ok() { 127 } else { 7 })
@@ -64,6 +66,8 @@ fn confine(spec: &str, channel: &Channel) -> Result<(Spec, Proof), Failure> {
     let spec: Spec = serde_json::from_reader(spec).map_err(|_| Failure::new("read the spec", 0))?;
     close_all_but(channel.file())?;
     setsid().during("start a session")?;
+    // Out of memory, the command goes, not the stages that report on it.
+    fs::write("/proc/self/oom_score_adj", "1000").during("volunteer for the memory killer")?;
     limit(&spec.rlimits)?;
     let ruleset = ruleset(&spec.landlock)
         .map_err(|error| Failure::new(&format!("prepare Landlock: {error}"), 0))?;
@@ -181,13 +185,21 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
         created = grant(created, path, tree)?;
     }
     for path in &landlock.files {
-        created = grant(created, path, file_write | AccessFs::from_file(abi) & AccessFs::from_read(abi))?;
+        created = grant(
+            created,
+            path,
+            file_write | AccessFs::from_file(abi) & AccessFs::from_read(abi),
+        )?;
     }
     for path in ["/dev/null", "/dev/zero", "/dev/full"] {
         created = grant(created, Path::new(path), AccessFs::WriteFile.into())?;
     }
     for path in ["/dev/tty", "/dev/pts"] {
-        created = grant(created, Path::new(path), BitFlags::from(AccessFs::WriteFile) | device)?;
+        created = grant(
+            created,
+            Path::new(path),
+            BitFlags::from(AccessFs::WriteFile) | device,
+        )?;
     }
     Ok(created)
 }
@@ -214,8 +226,7 @@ fn prove(spec: &Spec, is_landlocked: bool) -> Result<Proof, Failure> {
     let field = |name: &str| {
         fields
             .get(name)
-            .map(|value| value.trim().to_owned())
-            .unwrap_or_else(|| "missing".to_owned())
+            .map_or_else(|| "missing".to_owned(), |value| value.trim().to_owned())
     };
     let create = |path: &str| {
         OpenOptions::new()

@@ -38,7 +38,10 @@ fn start(spec_number: &str, channel: &str, parent: &str) -> Result<Pid, Failure>
     prctl::set_pdeathsig(Signal::SIGKILL).during("tie init to the sandbox")?;
     // Still the host's /proc: getppid(2) says 0 for a parent in another pid namespace.
     let status = fs::read_to_string("/proc/self/status").during("read the parent")?;
-    if !status.lines().any(|line| line == format!("PPid:\t{parent}")) {
+    if !status
+        .lines()
+        .any(|line| line == format!("PPid:\t{parent}"))
+    {
         return Err(Failure::new("the outer stage is gone", 0));
     }
     let spec = File::open(format!("/proc/self/fd/{spec_number}")).during("open the spec")?;
@@ -86,8 +89,14 @@ fn reap(command: Pid) -> Result<Status, Failure> {
 fn change_root(spec: &Spec) -> Result<(), Failure> {
     let root = mounts::root(spec);
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), &root.join("proc"), Some("proc"), flags, None::<&str>)
-        .during("mount /proc")?;
+    mount(
+        Some("proc"),
+        &root.join("proc"),
+        Some("proc"),
+        flags,
+        None::<&str>,
+    )
+    .during("mount /proc")?;
     chdir(&root).during("enter the new root")?;
     // The old root lands on top of the new one and is then detached; see pivot_root(2).
     pivot_root(".", ".").during("change the root")?;

@@ -23,8 +23,14 @@ pub fn root(spec: &Spec) -> PathBuf {
 
 /// Mounts all that needs no pid namespace. Returns the tmpfs, which holds `upper`.
 pub fn build(spec: &Spec) -> Result<File, Failure> {
-    mount(NO_TYPE, "/", NO_TYPE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_OPTIONS)
-        .during("make mounts private")?;
+    mount(
+        NO_TYPE,
+        "/",
+        NO_TYPE,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        NO_OPTIONS,
+    )
+    .during("make mounts private")?;
     // Opened before anything is mounted over them.
     let layers = spec
         .layers
@@ -52,8 +58,14 @@ fn scratch(spec: &Spec) -> Result<File, Failure> {
     let base = &spec.mount_point;
     let options = format!("size={},mode=0755", spec.disk_bytes);
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), base, Some("tmpfs"), flags, Some(options.as_str()))
-        .during("mount the sandbox's tmpfs")?;
+    mount(
+        Some("tmpfs"),
+        base,
+        Some("tmpfs"),
+        flags,
+        Some(options.as_str()),
+    )
+    .during("mount the sandbox's tmpfs")?;
     for (name, mode) in [
         ("upper", 0o755),
         ("work", 0o755),
@@ -99,8 +111,14 @@ fn overlay(spec: &Spec, layers: &[File]) -> Result<(), Failure> {
         lower.join(":")
     );
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("overlay"), &root(spec), Some("overlay"), flags, Some(options.as_str()))
-        .during("mount the workspace")
+    mount(
+        Some("overlay"),
+        &root(spec),
+        Some("overlay"),
+        flags,
+        Some(options.as_str()),
+    )
+    .during("mount the workspace")
 }
 
 /// Binds the harmless devices and gives the sandbox pseudo terminals of its own.
@@ -112,14 +130,23 @@ fn devices(folder: &Path) -> Result<(), Failure> {
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     let options = "newinstance,ptmxmode=0666,mode=0620";
-    mount(Some("devpts"), &folder.join("pts"), Some("devpts"), flags, Some(options))
-        .during("mount devpts")
+    mount(
+        Some("devpts"),
+        &folder.join("pts"),
+        Some("devpts"),
+        flags,
+        Some(options),
+    )
+    .during("mount devpts")
 }
 
 fn bind(source: &Path, target: &Path) -> Result<(), Failure> {
     let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-    mount(Some(source), target, NO_TYPE, flags, NO_OPTIONS)
-        .during(&format!("bind {} at {}", source.display(), target.display()))
+    mount(Some(source), target, NO_TYPE, flags, NO_OPTIONS).during(&format!(
+        "bind {} at {}",
+        source.display(),
+        target.display()
+    ))
 }
 
 /// Makes the bind at `target`, with every mount that came beneath it, read-only.
@@ -160,7 +187,12 @@ fn locked(found: FsFlags) -> MsFlags {
 
 /// Reads the `\040` form of spaces and the like in mountinfo.
 fn unescape(point: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .into_iter()
-        .fold(point.to_owned(), |text, (from, to)| text.replace(from, to))
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .into_iter()
+    .fold(point.to_owned(), |text, (from, to)| text.replace(from, to))
 }

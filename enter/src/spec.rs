@@ -107,16 +107,28 @@ pub struct Proof {
 pub enum Status {
     /// The sandbox is built; `init` is its pid 1 (host numbering), `files` the descriptor of the
     /// outermost stage that holds the tmpfs.
-    Built { init: i32, files: i32 },
+    Built {
+        init: i32,
+        files: i32,
+    },
     /// Every layer is in force and the command follows.
-    Enforced(Proof),
+    Enforced(Box<Proof>),
     /// The command could not be started.
-    NotStarted { errno: i32 },
+    NotStarted {
+        errno: i32,
+    },
     /// The command ended.
-    Exited { code: i32 },
-    Signalled { signal: i32 },
+    Exited {
+        code: i32,
+    },
+    Signalled {
+        signal: i32,
+    },
     /// Nothing runs in the sandbox any more.
     Gone,
     /// A stage could not do its part.
-    Failed { step: String, errno: i32 },
+    Failed {
+        step: String,
+        errno: i32,
+    },
 }

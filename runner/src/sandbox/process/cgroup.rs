@@ -52,8 +52,17 @@ impl Cgroup {
         };
         let quota = quota(limits);
         for (controller, settings) in [
-            ("memory", vec![("memory.limit_in_bytes", limits.memory_bytes.to_string())]),
-            ("pids", vec![("pids.max", (limits.pids + OWN_PROCESSES).to_string())]),
+            (
+                "memory",
+                vec![("memory.limit_in_bytes", limits.memory_bytes.to_string())],
+            ),
+            (
+                "pids",
+                vec![(
+                    "pids.max",
+                    limits.pids.saturating_add(OWN_PROCESSES).to_string(),
+                )],
+            ),
             (
                 "cpu",
                 vec![
@@ -65,7 +74,7 @@ impl Cgroup {
         ] {
             let own = own_folder(controller)?;
             let folder = own.join(name);
-            group.make(folder, &settings).ok()?;
+            group.make(&folder, &settings).ok()?;
         }
         // Without swap there is no such file, and nothing to limit.
         let swap = group.folders[0].join("memory.memsw.limit_in_bytes");
@@ -88,10 +97,16 @@ impl Cgroup {
         };
         let settings = [
             ("memory.max", limits.memory_bytes.to_string()),
-            ("pids.max", (limits.pids + OWN_PROCESSES).to_string()),
-            ("cpu.max", format!("{} {PERIOD_MICROSECONDS}", quota(limits))),
+            (
+                "pids.max",
+                limits.pids.saturating_add(OWN_PROCESSES).to_string(),
+            ),
+            (
+                "cpu.max",
+                format!("{} {PERIOD_MICROSECONDS}", quota(limits)),
+            ),
         ];
-        group.make(own.join(name), &settings).ok()?;
+        group.make(&own.join(name), &settings).ok()?;
         let swap = group.folders[0].join("memory.swap.max");
         if swap.exists() {
             fs::write(swap, "0").ok()?;
@@ -99,14 +114,14 @@ impl Cgroup {
         Some(group)
     }
 
-    fn make(&mut self, folder: PathBuf, settings: &[(&str, String)]) -> io::Result<()> {
-        match fs::create_dir(&folder) {
+    fn make(&mut self, folder: &Path, settings: &[(&str, String)]) -> io::Result<()> {
+        match fs::create_dir(folder) {
             // Several controllers may be mounted together.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        if !self.folders.contains(&folder) {
-            self.folders.push(folder.clone());
+        if !self.folders.iter().any(|made| made == folder) {
+            self.folders.push(folder.to_owned());
         }
         settings
             .iter()
@@ -120,7 +135,10 @@ impl Cgroup {
             Version::One => "tasks",
             Version::Two => "cgroup.procs",
         };
-        self.folders.iter().map(|folder| folder.join(file)).collect()
+        self.folders
+            .iter()
+            .map(|folder| folder.join(file))
+            .collect()
     }
 
     /// Returns the processor time used so far.

@@ -65,7 +65,10 @@ pub async fn run(
     output: &mut dyn OutputSink,
 ) -> Result<Finished, SandboxError> {
     let (folder, number) = shared.new_folder("execution")?;
-    let cgroup = Cgroup::new(&format!("{}-{number}", shared.label), &execution.plan.limits);
+    let cgroup = Cgroup::new(
+        &format!("{}-{number}", shared.label),
+        &execution.plan.limits,
+    );
     let spec = describe(&folder, layers, &execution, cgroup.as_ref())?;
     mkfifo(&spec.status, Mode::S_IRUSR | Mode::S_IWUSR)
         .map_err(std::io::Error::from)
@@ -75,7 +78,8 @@ pub async fn run(
         .open_receiver(&spec.status)
         .during("open", &spec.status)?;
     let path = folder.join("spec.json");
-    let text = serde_json::to_vec(&spec).map_err(|error| SandboxError::Backend(error.to_string()))?;
+    let text =
+        serde_json::to_vec(&spec).map_err(|error| SandboxError::Backend(error.to_string()))?;
     fs::write(&path, text).during("write", &path)?;
     let mut child = Command::new(shared.helper.path())
         .arg("outside")
@@ -248,7 +252,7 @@ async fn prove(
 ) -> Result<Inside, SandboxError> {
     let deadline = Deadline::now() + PATIENCE;
     let mut inside = None;
-    let mut proof: Option<Proof> = None;
+    let mut proof: Option<Box<Proof>> = None;
     loop {
         let line = tokio::select! {
             biased;
@@ -301,11 +305,7 @@ fn failed(step: &str, errno: i32) -> SandboxError {
     SandboxError::NotProven(format!("could not {step}{cause}"))
 }
 
-type Streams = (
-    Option<ChildStdin>,
-    Option<ChildStdout>,
-    Option<ChildStderr>,
-);
+type Streams = (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>);
 
 /// Follows a running command.
 struct Watch<'a> {
@@ -373,7 +373,9 @@ impl Watch<'_> {
             }
         }
         // Init reports how the command ended; if it could not, it was killed itself.
-        Ok(exit.or(killed).unwrap_or(Exit::Signal(Signal::SIGKILL as i32)))
+        Ok(exit
+            .or(killed)
+            .unwrap_or(Exit::Signal(Signal::SIGKILL as i32)))
     }
 
     /// Kills pid 1 of the sandbox, and so everything in it. Its pid stays its own, see
@@ -416,4 +418,3 @@ fn cpu_of(init: Pid) -> Duration {
         .sum();
     Duration::from_millis(ticks * 10)
 }
-

@@ -46,11 +46,24 @@ impl Drop for Layer {
 
 /// Removes a tree of ours; what cannot be removed is left for the next run's sweep.
 pub fn remove_tree(path: &Path) {
-    if let Err(error) = fs::remove_dir_all(path)
+    let removed = fs::remove_dir_all(path).or_else(|_| {
+        // As an ordinary user, a command's unreadable directories must be opened up first.
+        open_up(path)?;
+        fs::remove_dir_all(path)
+    });
+    if let Err(error) = removed
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!(path = %path.display(), %error, "could not remove");
     }
+}
+
+fn open_up(path: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(path)?.is_dir() {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    fs::read_dir(path)?.try_for_each(|entry| open_up(&entry?.path()))
 }
 
 /// Writes entries into a layer, owned as a plan says.
@@ -87,7 +100,7 @@ impl<'a> LayerWriter<'a> {
         }
         let path = self.host(&entry.path);
         match &entry.kind {
-            FileKind::Directory => return self.directory(&entry.path),
+            FileKind::Directory => self.directory(&entry.path),
             FileKind::File { bytes, executable } => {
                 let mut file = OpenOptions::new()
                     .write(true)

@@ -88,7 +88,11 @@ impl ProcessSandbox {
         for (is_there, rule, why) in [
             (probe.namespaces, "view", "namespaces are not allowed here"),
             (probe.overlay, "view", "the kernel has no overlayfs"),
-            (probe.seccomp, "syscalls", "the kernel has no seccomp filters"),
+            (
+                probe.seccomp,
+                "syscalls",
+                "the kernel has no seccomp filters",
+            ),
         ] {
             if !is_there {
                 return Err(SandboxError::CannotEnforce {
@@ -197,8 +201,14 @@ impl Sandbox for ProcessSandbox {
             level: Level::Sealed,
             layers: vec![
                 layer("identity", identity),
-                layer("view", "mount namespace, read-only system, overlay".to_owned()),
-                layer("paths", format!("Landlock {}, fully enforced", self.probe.landlock_abi)),
+                layer(
+                    "view",
+                    "mount namespace, read-only system, overlay".to_owned(),
+                ),
+                layer(
+                    "paths",
+                    format!("Landlock {}, fully enforced", self.probe.landlock_abi),
+                ),
                 layer("syscalls", "seccomp filter".to_owned()),
                 layer("network", "empty network namespace".to_owned()),
                 layer("processes", "pid namespace: all die with it".to_owned()),

@@ -13,6 +13,10 @@ use crate::sandbox::SandboxError;
 const SANDBOX_UID: u32 = 64_500;
 
 /// What the process backend finds on this host.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about a host"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostProbe {
     /// The uid and gid that sandboxed commands can have, where the runner may change its own.

@@ -21,9 +21,21 @@ pub fn check(proof: &Proof, spec: &Spec) -> Result<(), String> {
         ("the user is", &proof.uids, four(spec.uid).as_str()),
         ("the group is", &proof.gids, four(spec.gid).as_str()),
         ("the other groups are", &proof.groups, groups),
-        ("effective capabilities are", &proof.effective_capabilities, &nothing),
-        ("permitted capabilities are", &proof.permitted_capabilities, &nothing),
-        ("bounding capabilities are", &proof.bounding_capabilities, &nothing),
+        (
+            "effective capabilities are",
+            &proof.effective_capabilities,
+            &nothing,
+        ),
+        (
+            "permitted capabilities are",
+            &proof.permitted_capabilities,
+            &nothing,
+        ),
+        (
+            "bounding capabilities are",
+            &proof.bounding_capabilities,
+            &nothing,
+        ),
         ("no_new_privs is", &proof.no_new_privs, "1"),
         ("seccomp is", &proof.seccomp, "2"),
     ] {

@@ -83,7 +83,12 @@ const DENIED_HERE: &[i64] = &[
 const DENIED_HERE: &[i64] = &[];
 
 /// The only address families a socket may have.
-const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+const FAMILIES: [i32; 4] = [
+    libc::AF_UNIX,
+    libc::AF_INET,
+    libc::AF_INET6,
+    libc::AF_NETLINK,
+];
 
 /// Obsolete, see socket(2).
 const SOCK_PACKET: i32 = 10;
@@ -157,9 +162,15 @@ fn rules() -> Result<Rules, seccompiler::BackendError> {
     let kind = MaskedEq(0xf);
     let sockets = vec![
         when(FAMILIES.iter().map(|family| (0, Ne, *family)).collect())?,
-        when(vec![(1, kind.clone(), libc::SOCK_RAW), (0, Ne, libc::AF_NETLINK)])?,
+        when(vec![
+            (1, kind.clone(), libc::SOCK_RAW),
+            (0, Ne, libc::AF_NETLINK),
+        ])?,
         when(vec![(1, kind, SOCK_PACKET)])?,
-        when(vec![(0, Eq, libc::AF_NETLINK), (2, Ne, libc::NETLINK_ROUTE)])?,
+        when(vec![
+            (0, Eq, libc::AF_NETLINK),
+            (2, Ne, libc::NETLINK_ROUTE),
+        ])?,
         when(vec![(2, Eq, libc::IPPROTO_MPTCP), (0, Ne, libc::AF_UNIX)])?,
     ];
     rules.insert(libc::SYS_socket, sockets);

@@ -41,7 +41,17 @@ pub fn build(
     (uid, gid): (u32, u32),
     views: &[Bind],
 ) -> Result<Vec<Bind>, SandboxError> {
-    for name in ["proc", "dev", "tmp", "run", "etc", "var", "home", "workspace", "usr"] {
+    for name in [
+        "proc",
+        "dev",
+        "tmp",
+        "run",
+        "etc",
+        "var",
+        "home",
+        "workspace",
+        "usr",
+    ] {
         let path = folder.join(name);
         make_directory(&path).during("make", &path)?;
     }
@@ -87,7 +97,10 @@ fn generate_etc(etc: &Path, uid: u32, gid: u32) -> Result<(), SandboxError> {
         ("group", group.as_str()),
         ("hosts", "127.0.0.1 localhost autoclave\n::1 localhost\n"),
         ("hostname", "autoclave\n"),
-        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+        (
+            "nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files dns\n",
+        ),
     ] {
         let path = etc.join(name);
         fs::write(&path, text).during("write", &path)?;

@@ -105,7 +105,12 @@ async fn bench() -> Bench {
         run_label: format!(
             "test-{}-{}",
             std::process::id(),
-            state.path().file_name().unwrap().to_string_lossy().replace('.', "")
+            state
+                .path()
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .replace('.', "")
         ),
     })
     .unwrap();
@@ -146,7 +151,11 @@ impl Bench {
     async fn shell(&self, script: &str) -> (Finished, String) {
         let mut captured = Captured::default();
         let execution = self.execution(&["sh", "-c", script]);
-        let finished = self.sandbox.execute(execution, &mut captured).await.unwrap();
+        let finished = self
+            .sandbox
+            .execute(execution, &mut captured)
+            .await
+            .unwrap();
         captured.stdout.extend(captured.stderr);
         (finished, String::from_utf8(captured.stdout).unwrap())
     }
@@ -325,7 +334,8 @@ async fn network_has_only_loopback_that_works() {
     let bench = bench().await;
     let (_, output) = bench.shell("tail -n +3 /proc/net/dev | cut -d: -f1").await;
     assert_eq!(output.trim(), "lo");
-    let code = "s = socket.create_server((\"127.0.0.1\", 0)); socket.create_connection(s.getsockname())";
+    let code =
+        "s = socket.create_server((\"127.0.0.1\", 0)); socket.create_connection(s.getsockname())";
     assert_eq!(bench.shell(&attempt(code)).await.1.trim(), "ok");
     let code = "socket.create_connection((\"192.0.2.1\", 80), 1)";
     assert_eq!(bench.shell(&attempt(code)).await.1.trim(), "ENETUNREACH");
@@ -342,11 +352,18 @@ async fn only_own_processes_environment_and_no_privilege_are_seen() {
     execution.env.insert("EXTRA".to_owned(), "1".to_owned());
     let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
     assert_eq!(finished.exit, Exit::Code(0));
-    let mut env: Vec<_> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
+    let mut env: Vec<_> = std::str::from_utf8(&output.stdout)
+        .unwrap()
+        .lines()
+        .collect();
     env.sort_unstable();
     assert_eq!(
         env,
-        ["EXTRA=1", "HOME=/home/agent", "PATH=/usr/local/bin:/usr/bin:/bin"]
+        [
+            "EXTRA=1",
+            "HOME=/home/agent",
+            "PATH=/usr/local/bin:/usr/bin:/bin"
+        ]
     );
     let (_, status) = bench
         .shell("egrep '^(CapEff|CapPrm|CapBnd|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\t' ' '; ls /proc/self/fd | wc -l")
@@ -367,7 +384,8 @@ async fn a_timeout_kills_daemons_too() {
     let bench = bench().await;
     let mut output = Captured::default();
     let marker = format!("{}.125", 10_000 + std::process::id());
-    let script = format!("setsid sh -c 'sleep {marker} & sleep {marker}' & echo up; sleep {marker}");
+    let script =
+        format!("setsid sh -c 'sleep {marker} & sleep {marker}' & echo up; sleep {marker}");
     let mut execution = bench.execution(&["sh", "-c", &script]);
     execution.timeout = Duration::from_millis(500);
     let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
@@ -396,7 +414,11 @@ fn processes_with(word: &str) -> usize {
     std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
-        .filter(|line| String::from_utf8_lossy(line).split('\0').any(|found| found == word))
+        .filter(|line| {
+            String::from_utf8_lossy(line)
+                .split('\0')
+                .any(|found| found == word)
+        })
         .count()
 }
 
@@ -408,10 +430,15 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
         .await;
     assert_eq!(finished.exit, Exit::Code(0));
     bench.snapshot = finished.remains.into_snapshot().unwrap();
-    let (finished, output) = bench.shell("cat free/kept ~/h; ls free free/sub; stat -c %u free/kept").await;
+    let (finished, output) = bench
+        .shell("cat free/kept ~/h; ls free free/sub; stat -c %u free/kept")
+        .await;
     let uid = nix::unistd::geteuid();
     let uid = if uid.is_root() { UID } else { uid.as_raw() };
-    assert_eq!(output, format!("k\nh\nfree:\nkept\nsparse\nsub\n\nfree/sub:\n{uid}\n"));
+    assert_eq!(
+        output,
+        format!("k\nh\nfree:\nkept\nsparse\nsub\n\nfree/sub:\n{uid}\n")
+    );
     assert_eq!(changes(&finished), Changes::default());
     let added = vec![file("free/a.txt", "again\n"), file("README.md", "r2\n")];
     let removed = vec![path("free/kept"), path("mixed/mutable.txt")];
@@ -421,7 +448,9 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
         .await
         .unwrap();
     bench.snapshot = derived;
-    let (finished, output) = bench.shell("cat README.md free/a.txt; ls free mixed; echo x >> free/a.txt").await;
+    let (finished, output) = bench
+        .shell("cat README.md free/a.txt; ls free mixed; echo x >> free/a.txt")
+        .await;
     assert_eq!(
         output,
         "r2\nagain\nfree:\na.txt\nsparse\nsub\n\nmixed:\nimmutable.txt\n"
@@ -455,12 +484,223 @@ async fn forbidden_system_calls_fail_with_a_control() {
         ("socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)", "ok"),
         ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)", "ok"),
         ("socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)", "EPERM"),
-        ("socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)", "EPERM"),
-        ("socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)", "EPERM"),
-        ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)", "EPERM"),
+        (
+            "socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)",
+            "EPERM",
+        ),
+        (
+            "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)",
+            "EPERM",
+        ),
+        (
+            "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)",
+            "EPERM",
+        ),
     ] {
         assert_eq!(bench.shell(&attempt(code)).await.1.trim(), errno, "{code}");
     }
-    let (_, output) = bench.shell("unshare -U true; unshare -m true; mount -t tmpfs x /tmp").await;
+    let (_, output) = bench
+        .shell("unshare -U true; unshare -m true; mount -t tmpfs x /tmp")
+        .await;
     assert_eq!(output.matches("not permitted").count(), 2, "{output}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn memory_processes_and_disk_are_limited() {
+    let bench = bench().await;
+    let has_cgroup = super::probe().cgroup;
+    let hog = "exec python3 -c 'b = [bytearray(1 << 24) for _ in range(200)]'";
+    let (finished, output) = bench.shell(hog).await;
+    if has_cgroup {
+        assert_eq!(finished.exit, Exit::OutOfMemory);
+    } else {
+        assert_eq!(finished.exit, Exit::Code(1));
+        assert!(output.contains("MemoryError"), "{output}");
+    }
+    let forks = "import os
+n = 0
+try:
+  while n < 500:
+    if os.fork() == 0: os.read(os.pipe()[0], 1)
+    n += 1
+except OSError as e: print(e.errno, n <= 100)";
+    let mut output = Captured::default();
+    let execution = bench.execution(&["python3", "-c", forks]);
+    let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
+    assert_eq!(finished.exit, Exit::Code(0));
+    assert_eq!(output.stdout, b"11 True\n");
+    let (_, output) = bench
+        .shell("head -c 80M /dev/zero > /tmp/a; rm /tmp/a; head -c 40M /dev/zero > free/b; head -c 40M /dev/zero > free/c")
+        .await;
+    assert_eq!(output.matches("No space left").count(), 1, "{output}");
+    assert_eq!(
+        output.matches("File size limit").count() + output.matches("too large").count(),
+        1,
+        "{output}"
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_is_not_a_plain_change_is_dropped_by_name() {
+    let bench = bench().await;
+    let script = "cd free; echo s > suid; chmod 4755 suid; echo l > hard1; ln hard1 hard2
+        truncate -s 60M sparse; echo ok > ok; mkdir -p d/.git; echo x > d/.git/x
+        python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"sock\")'";
+    let (finished, output) = bench.shell(script).await;
+    assert_eq!(output, "");
+    let limits = ChangeLimits {
+        entries: 10,
+        total_bytes: 1000,
+        path_bytes: 100,
+    };
+    let found = finished.remains.changes(&mutable, limits).unwrap();
+    assert_eq!(found.accepted, [write("free/ok", "ok\n")]);
+    let dropped: Vec<_> = found
+        .dropped
+        .iter()
+        .map(|dropped| format!("{}: {}", dropped.path, dropped.why))
+        .collect();
+    assert_eq!(
+        dropped,
+        [
+            "free/d/.git: inside a `.git` folder",
+            "free/hard1: a file with several hard links",
+            "free/hard2: a file with several hard links",
+            "free/sock: a socket",
+            "free/sparse: larger than what is left of the allowed bytes",
+            "free/suid: a set-user-ID or set-group-ID file",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_gateway_folder_and_views_are_read_only() {
+    let mut bench = bench().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(
+        folder.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o777),
+    )
+    .unwrap();
+    let socket = folder.path().join("gateway.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    bench.plan.views.push(autoclave_policies::View {
+        source: folder.path().to_owned(),
+        target: "/opt/tool".into(),
+    });
+    for (code, expected) in [
+        (
+            "socket.socket(socket.AF_UNIX).connect(\"/run/autoclave/gateway.sock\")",
+            "ok",
+        ),
+        ("os.stat(\"/opt/tool/gateway.sock\")", "ok"),
+        ("open(\"/run/autoclave/x\", \"w\")", "EROFS"),
+        ("open(\"/opt/tool/x\", \"w\")", "EROFS"),
+        ("import pty; pty.openpty()", "ok"),
+    ] {
+        let mut output = Captured::default();
+        let script = attempt(code);
+        let mut execution = bench.execution(&["sh", "-c", &script]);
+        execution.network = Network::Gateway {
+            folder: folder.path().to_owned(),
+        };
+        let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
+        assert_eq!(finished.exit, Exit::Code(0));
+        let found = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(found.trim(), expected, "{code}");
+    }
+}
+
+/// Runs the other tests of this file again as uid 1234, which has no privilege to start from.
+#[test]
+fn an_ordinary_user_gets_the_same_sandbox() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let open = |path: &std::path::Path| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .unwrap();
+    };
+    open(folder.path());
+    let tests = folder.path().join("tests");
+    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    open(&tests);
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid=1234", "--regid=1234", "--clear-groups"])
+        .arg(&tests)
+        .args([
+            "sandbox::process",
+            "--skip",
+            "an_ordinary_user",
+            "--test-threads=2",
+        ])
+        .env("TMPDIR", folder.path())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("true_runs_and_changes_nothing ... ok"),
+        "{text}"
+    );
+}
+
+/// The process that the next test kills: runs until then.
+#[tokio::test(flavor = "current_thread")]
+async fn launcher() {
+    let Ok(word) = std::env::var("AUTOCLAVE_TEST_SLEEP") else {
+        return;
+    };
+    let bench = bench().await;
+    let script = format!("setsid sleep {word} & echo up; exec sleep {word}");
+    let mut output = Announce;
+    let execution = bench.execution(&["sh", "-c", &script]);
+    let ended = bench.sandbox.execute(execution, &mut output).await;
+    panic!("the command ended by itself: {:?}", ended.map(|e| e.exit));
+}
+
+struct Announce;
+
+impl OutputSink for Announce {
+    fn write(&mut self, _: Stream, chunk: &[u8]) {
+        std::io::Write::write_all(&mut std::io::stderr(), chunk).unwrap();
+    }
+}
+
+#[test]
+fn killing_the_runner_leaves_nothing_running() {
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let word = format!("{}.25", 20_000 + std::process::id());
+    let mut runner = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "sandbox::process::tests::launcher",
+            "--exact",
+            "--nocapture",
+        ])
+        .env("AUTOCLAVE_TEST_SLEEP", &word)
+        .env("TMPDIR", folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = BufReader::new(runner.stderr.take().unwrap());
+    assert!(stderr.lines().any(|line| line.unwrap() == "up"));
+    // Both sleeps: the shell said "up" before it became one.
+    wait_for(&word, 2);
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    wait_for(&word, 0);
+}
+
+/// Waits, within a deadline, until `count` processes of this host carry `word`.
+fn wait_for(word: &str, count: usize) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while processes_with(word) != count {
+        assert!(std::time::Instant::now() < deadline, "not {count}");
+        std::thread::yield_now();
+    }
 }

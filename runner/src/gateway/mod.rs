@@ -18,6 +18,8 @@ mod relay;
 mod reply;
 mod screen;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 mod upstream;
 

@@ -1,6 +1,6 @@
 //! Which request heads are let in.
 
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
@@ -144,7 +144,7 @@ fn is_plain_query(query: &str) -> bool {
 }
 
 fn holds_token(head: &Parts, token: &str) -> bool {
-    let key = head.headers.get("x-api-key").map(|value| value.as_bytes());
+    let key = head.headers.get("x-api-key").map(HeaderValue::as_bytes);
     let bearer = head.headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, rest) = value.as_bytes().split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(rest)

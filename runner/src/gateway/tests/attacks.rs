@@ -15,7 +15,7 @@ async fn attacks_on_the_framing_do_not_reach_the_service() {
     );
     let length = BODY.len();
     let big = "a".repeat(100 * 1024);
-    let many: String = (0..100).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let many = "x-app: 1\r\n".repeat(100);
     let attacks = [
         (
             "both framings",

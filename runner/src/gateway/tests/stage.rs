@@ -35,7 +35,7 @@ pub struct Stage {
     pub gateway: Gateway,
     pub audit: PathBuf,
     seen: Arc<Mutex<Vec<Seen>>>,
-    _service: JoinSet<()>,
+    service: JoinSet<()>,
     _folder: TempDir,
 }
 
@@ -68,7 +68,7 @@ impl Stage {
         service.spawn(serve(listener, answers, Arc::clone(&seen)));
         let mut stage = Self::before(&format!("http://127.0.0.1:{port}/prefix"), setting).await;
         stage.seen = seen;
-        stage._service = service;
+        stage.service = service;
         stage
     }
 
@@ -90,7 +90,7 @@ impl Stage {
             gateway,
             audit,
             seen: Arc::default(),
-            _service: JoinSet::new(),
+            service: JoinSet::new(),
             _folder: folder,
         }
     }

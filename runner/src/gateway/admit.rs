@@ -1,6 +1,6 @@
 //! Which request heads are let in.
 
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
@@ -8,6 +8,8 @@ use super::reply::Refusal;
 
 /// Bytes of a request body.
 pub const MAX_BODY_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of the target and all headers. The server's own bound is on its buffer, and coarser.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_NAME_BYTES: usize = 128;
 
 /// What an admitted request asks for.
@@ -28,6 +30,13 @@ pub enum Route {
 pub fn admit(head: &Parts, token: &str) -> Result<Route, Refusal> {
     if head.version != Version::HTTP_11 {
         return Err(Refusal::invalid("only HTTP/1.1 is spoken here"));
+    }
+    if head_bytes(head) > MAX_HEAD_BYTES {
+        return Err(Refusal::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "request_too_large",
+            "the head is larger than 64 KiB",
+        ));
     }
     if head.uri.scheme().is_some() || head.uri.authority().is_some() {
         return Err(Refusal::invalid("the target must be a path"));
@@ -52,6 +61,15 @@ pub fn admit(head: &Parts, token: &str) -> Result<Route, Refusal> {
         ));
     }
     Ok(route)
+}
+
+fn head_bytes(head: &Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(0, |t| t.as_str().len());
+    let headers = head.headers.iter();
+    target
+        + headers
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum::<usize>()
 }
 
 /// Requires a declared length of requests with a body. A request with both framings may reach us
@@ -126,7 +144,7 @@ fn is_plain_query(query: &str) -> bool {
 }
 
 fn holds_token(head: &Parts, token: &str) -> bool {
-    let key = head.headers.get("x-api-key").map(|value| value.as_bytes());
+    let key = head.headers.get("x-api-key").map(HeaderValue::as_bytes);
     let bearer = head.headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, rest) = value.as_bytes().split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(rest)

@@ -65,6 +65,11 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        // Here and not at the end of the body, which a server does not ask for once it has as many
+        // bytes as were announced.
+        if let Some(tally) = &mut self.tally {
+            tally.finish();
+        }
         let tokens = self.tokens();
         let answered = self.tally.as_ref().and_then(Tally::model);
         let model = answered.or(self.model.as_deref());

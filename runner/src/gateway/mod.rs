@@ -18,6 +18,8 @@ mod relay;
 mod reply;
 mod screen;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 mod upstream;
 
@@ -107,6 +109,10 @@ impl Gateway {
     /// # Errors
     ///
     /// A variant of [`GatewayError`] for each step.
+    #[expect(
+        clippy::unused_async,
+        reason = "it spawns, so that it must be called on a runtime"
+    )]
     pub async fn start(options: GatewayOptions) -> Result<Self, GatewayError> {
         let audit = Audit::open(&options.audit).map_err(|cause| GatewayError::Audit {
             path: options.audit.clone(),

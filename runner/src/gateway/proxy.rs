@@ -99,7 +99,7 @@ pub async fn serve(
             Response::new(whole(Bytes::new()))
         }
         Ok(Prepared::Forward(route, request)) => {
-            match fetch(&proxy, &mut exchange, route, request).await {
+            match fetch(&proxy, &mut exchange, route, *request).await {
                 Ok(answer) => relay(&proxy, exchange, route, answer).await,
                 Err(refusal) => refuse(exchange, &refusal),
             }
@@ -110,7 +110,7 @@ pub async fn serve(
 
 enum Prepared {
     Probe,
-    Forward(Route, Request<Full<Bytes>>),
+    Forward(Route, Box<Request<Full<Bytes>>>),
 }
 
 fn refuse(mut exchange: Exchange, refusal: &Refusal) -> Response<ReplyBody> {
@@ -154,7 +154,7 @@ async fn prepare(
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = outgoing(&head.headers, &proxy.credential);
-    Ok(Prepared::Forward(route, request))
+    Ok(Prepared::Forward(route, Box::new(request)))
 }
 
 async fn read(proxy: &Proxy, head: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
@@ -236,13 +236,11 @@ async fn relay(
         } else {
             MAX_ERROR_BYTES
         };
-        match timeout(SILENCE, Limited::new(body, limit).collect()).await {
-            Ok(Ok(bytes)) => whole(proxy.credential.redact(&bytes.to_bytes())),
-            Ok(Err(_)) | Err(_) => {
-                let refusal = Refusal::bad_gateway("the answer of the upstream cannot be read");
-                return refuse(exchange, &refusal);
-            }
-        }
+        let Ok(Ok(bytes)) = timeout(SILENCE, Limited::new(body, limit).collect()).await else {
+            let refusal = Refusal::bad_gateway("the answer of the upstream cannot be read");
+            return refuse(exchange, &refusal);
+        };
+        whole(proxy.credential.redact(&bytes.to_bytes()))
     };
     let mut reply = Response::new(body);
     *reply.status_mut() = head.status;

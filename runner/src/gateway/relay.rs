@@ -50,12 +50,7 @@ impl Body for Relay {
                 Ok(Frame::data(piece))
             }),
             Some(Err(cause)) => Some(Err(io::Error::other(cause))),
-            None => {
-                if let Some(tally) = &mut this.exchange.tally {
-                    tally.finish();
-                }
-                None
-            }
+            None => None,
         })
     }
 

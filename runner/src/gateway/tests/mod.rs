@@ -1,0 +1,6 @@
+//! The gateway between a caller on its socket and a service on loopback.
+
+mod attacks;
+mod metering;
+mod passing;
+mod stage;

@@ -8,36 +8,49 @@ use crate::exit::Exit;
 impl From<CampaignError> for Failure {
     fn from(error: CampaignError) -> Self {
         let (exit, hint) = match &error {
-            CampaignError::Folder { .. } => {
-                (Exit::RepositoryOrLedger, Some("The run's folder must be writable and the disk not full."))
-            }
+            CampaignError::Folder { .. } => (
+                Exit::RepositoryOrLedger,
+                Some("The run's folder must be writable and the disk not full."),
+            ),
             CampaignError::Repo(_) | CampaignError::Ledger(_) | CampaignError::BrokenRun { .. } => {
                 (Exit::RepositoryOrLedger, None)
             }
             CampaignError::Conflict { .. } => (
                 Exit::RepositoryOrLedger,
-                Some("Finalize with --squash, or keep one of the two by hand: both are pinned under refs/autoclave."),
+                Some(
+                    "Finalize with --squash, or keep one of the two by hand: both are pinned under refs/autoclave.",
+                ),
             ),
-            CampaignError::Sandbox(_) => {
-                (Exit::SandboxNotEnforced, Some("`autoclave check` shows what this host can enforce."))
-            }
+            CampaignError::Sandbox(_) => (
+                Exit::SandboxNotEnforced,
+                Some("`autoclave check` shows what this host can enforce."),
+            ),
             CampaignError::Refused { .. } => (Exit::SandboxNotEnforced, None),
             CampaignError::Agent(_) => (
                 Exit::UsageLimitOrInfrastructure,
-                Some("Install Claude Code (npm install -g @anthropic-ai/claude-code) or set `agent.command`."),
+                Some(
+                    "Install Claude Code (npm install -g @anthropic-ai/claude-code) or set `agent.command`.",
+                ),
             ),
             CampaignError::Gateway(_) => (Exit::UsageLimitOrInfrastructure, None),
             CampaignError::Unauthorized(_) => (
                 Exit::UsageLimitOrInfrastructure,
-                Some("Check ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN; the run can be resumed."),
+                Some(
+                    "Check ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN; the run can be resumed.",
+                ),
             ),
             CampaignError::Marker { .. } => (Exit::Usage, None),
             CampaignError::BaselineNotGreen(_) | CampaignError::Prepare(_) => (
                 Exit::BaselineNotGreen,
-                Some("Make the base commit green first; what needs the network belongs into `prepare`."),
+                Some(
+                    "Make the base commit green first; what needs the network belongs into `prepare`.",
+                ),
             ),
             CampaignError::Nothing { .. } => (Exit::NothingKept, None),
-            CampaignError::Interrupted => (Exit::Interrupted, Some("`autoclave run` goes on where this stopped.")),
+            CampaignError::Interrupted => (
+                Exit::Interrupted,
+                Some("`autoclave run` goes on where this stopped."),
+            ),
         };
         let failure = Self::new(exit, error);
         match hint {

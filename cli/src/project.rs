@@ -36,9 +36,17 @@ impl Project {
         let (origin, dialect, text) = read_config(&repo)?;
         let config = parse_config(&text, origin, dialect)
             .map_err(|problems| Failure::new(Exit::Usage, problems.to_string()))?;
-        let warnings =
-            config.warnings.iter().map(|problem| problem.render(&config.source)).collect();
-        Ok(Self { repo, markers: config.markers, origin, warnings })
+        let warnings = config
+            .warnings
+            .iter()
+            .map(|problem| problem.render(&config.source))
+            .collect();
+        Ok(Self {
+            repo,
+            markers: config.markers,
+            origin,
+            warnings,
+        })
     }
 
     /// Returns the marker called `name`, or the only one.
@@ -47,7 +55,11 @@ impl Project {
     ///
     /// [`Exit::Usage`] when there is no such marker, or none is named and there are several.
     pub fn marker(&self, name: Option<&str>) -> Result<Marker, Failure> {
-        let names: Vec<&str> = self.markers.iter().map(|marker| marker.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .markers
+            .iter()
+            .map(|marker| marker.name.as_str())
+            .collect();
         let found = match (name, self.markers.as_slice()) {
             (None, [only]) => Some(only),
             (None, _) => {
@@ -58,7 +70,11 @@ impl Project {
             (Some(name), markers) => markers.iter().find(|marker| marker.name == name),
         };
         found.cloned().ok_or_else(|| {
-            let message = format!("`{}` has no marker `{}`", self.origin, name.unwrap_or_default());
+            let message = format!(
+                "`{}` has no marker `{}`",
+                self.origin,
+                name.unwrap_or_default()
+            );
             Failure::new(Exit::Usage, message).hint(format!("It has: {}.", names.join(", ")))
         })
     }
@@ -72,10 +88,11 @@ impl Project {
         let marker = self.marker(name)?;
         match marker.status {
             Status::Active => Ok(marker),
-            Status::Paused => {
-                Err(Failure::new(Exit::Usage, format!("marker `{}` is paused", marker.name))
-                    .hint(format!("Set `status: active` in `{}`.", self.origin)))
-            }
+            Status::Paused => Err(Failure::new(
+                Exit::Usage,
+                format!("marker `{}` is paused", marker.name),
+            )
+            .hint(format!("Set `status: active` in `{}`.", self.origin))),
         }
     }
 }
@@ -96,7 +113,10 @@ pub fn open_repo() -> Result<Repo, Failure> {
 }
 
 fn read_config(repo: &Repo) -> Result<(&'static str, Dialect, String), Failure> {
-    for (origin, dialect) in [(CONFIG, Dialect::Autoclave), (OLDER_CONFIG, Dialect::Autoresearch)] {
+    for (origin, dialect) in [
+        (CONFIG, Dialect::Autoclave),
+        (OLDER_CONFIG, Dialect::Autoresearch),
+    ] {
         match std::fs::read_to_string(repo.work_dir().join(origin)) {
             Ok(text) => return Ok((origin, dialect, text)),
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
@@ -127,7 +147,11 @@ pub fn host_facts() -> Result<HostFacts, Failure> {
         None => PathBuf::from(format!("/var/tmp/autoclave-{}", nix::unistd::geteuid())),
     };
     private_dir(&state)?;
-    Ok(HostFacts { home: std::env::home_dir(), path: std::env::var_os("PATH"), state })
+    Ok(HostFacts {
+        home: std::env::home_dir(),
+        path: std::env::var_os("PATH"),
+        state,
+    })
 }
 
 /// Makes a directory that is ours alone, or finds it so.
@@ -139,7 +163,12 @@ fn private_dir(path: &std::path::Path) -> Result<(), Failure> {
     };
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
         Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(cause) => return Err(failure(format!("could not create `{}`: {cause}", path.display()))),
+        Err(cause) => {
+            return Err(failure(format!(
+                "could not create `{}`: {cause}",
+                path.display()
+            )));
+        }
         Ok(()) => {}
     }
     let metadata = std::fs::symlink_metadata(path)
@@ -147,7 +176,14 @@ fn private_dir(path: &std::path::Path) -> Result<(), Failure> {
     let ours = metadata.is_dir()
         && metadata.uid() == nix::unistd::geteuid().as_raw()
         && metadata.mode() & 0o077 == 0;
-    if ours { Ok(()) } else { Err(failure(format!("`{}` is not a private directory of this user", path.display()))) }
+    if ours {
+        Ok(())
+    } else {
+        Err(failure(format!(
+            "`{}` is not a private directory of this user",
+            path.display()
+        )))
+    }
 }
 
 /// Reads credential and upstream from the environment; `None` when there is no credential.
@@ -166,8 +202,12 @@ pub fn model_service() -> Result<Option<ModelService>, Failure> {
     let upstream = match variable("ANTHROPIC_BASE_URL").filter(|text| !text.is_empty()) {
         None => Upstream::default(),
         Some(text) => Upstream::parse(&text).map_err(|error| {
-            Failure::new(Exit::Usage, error).hint("ANTHROPIC_BASE_URL names the upstream of the gateway.")
+            Failure::new(Exit::Usage, error)
+                .hint("ANTHROPIC_BASE_URL names the upstream of the gateway.")
         })?,
     };
-    Ok(Some(ModelService { credential, upstream }))
+    Ok(Some(ModelService {
+        credential,
+        upstream,
+    }))
 }

@@ -27,7 +27,8 @@ where
         let cancel = CancellationToken::new();
         let work = work(cancel.clone());
         tokio::pin!(work);
-        let mut interrupts = Interrupts::listen().map_err(|cause| Failure::new(Exit::Internal, cause))?;
+        let mut interrupts =
+            Interrupts::listen().map_err(|cause| Failure::new(Exit::Internal, cause))?;
         tokio::select! {
             result = &mut work => return result,
             () = interrupts.next() => cancel.cancel(),
@@ -47,7 +48,10 @@ struct Interrupts {
 impl Interrupts {
     fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { int: signal(SignalKind::interrupt())?, term: signal(SignalKind::terminate())? })
+        Ok(Self {
+            int: signal(SignalKind::interrupt())?,
+            term: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) {

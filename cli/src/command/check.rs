@@ -32,13 +32,24 @@ pub fn run(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
     let warnings = project.warnings.clone();
     let report = runtime::block_on(async |cancel| {
         let mut silent = Silent;
-        Ok(campaign::preflight(project.repo, marker, has_credential, &host, &cancel, &mut silent).await?)
+        Ok(campaign::preflight(
+            project.repo,
+            marker,
+            has_credential,
+            &host,
+            &cancel,
+            &mut silent,
+        )
+        .await?)
     })?;
     match format {
         Format::Json => output::print_json(&report)?,
         Format::Text => output::print(&text(&report, &warnings))?,
     }
-    let failed = report.checks.iter().find(|check| check.status == CheckStatus::Failed);
+    let failed = report
+        .checks
+        .iter()
+        .find(|check| check.status == CheckStatus::Failed);
     Ok(match failed.map(|check| check.name.as_str()) {
         None => Exit::Done,
         Some("baseline") => Exit::BaselineNotGreen,
@@ -63,7 +74,11 @@ fn text(report: &CheckReport, warnings: &[String]) -> String {
             text.push_str(&format!("      hint: {hint}\n"));
         }
     }
-    text.push_str(if report.ok { "Ready to run.\n" } else { "Not ready to run.\n" });
+    text.push_str(if report.ok {
+        "Ready to run.\n"
+    } else {
+        "Not ready to run.\n"
+    });
     text
 }
 

@@ -28,16 +28,29 @@ pub struct CleanArgs {
 /// # Errors
 ///
 /// Those of the repository.
-#[expect(clippy::needless_pass_by_value, reason = "a command takes its arguments")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a command takes its arguments"
+)]
 pub fn run(args: CleanArgs, format: Format) -> Result<Exit, Failure> {
     let repo = project::open_repo()?;
-    let request = CleanRequest { dry_run: args.dry_run, kept_too: args.kept };
+    let request = CleanRequest {
+        dry_run: args.dry_run,
+        kept_too: args.kept,
+    };
     let removed = clean(&repo, &request)?;
     match format {
         Format::Json => output::print_json(&json!({"removed": removed, "dry_run": args.dry_run}))?,
         Format::Text => {
-            let word = if args.dry_run { "would remove" } else { "removed" };
-            let mut text: String = removed.iter().map(|run| format!("{word} {run}\n")).collect();
+            let word = if args.dry_run {
+                "would remove"
+            } else {
+                "removed"
+            };
+            let mut text: String = removed
+                .iter()
+                .map(|run| format!("{word} {run}\n"))
+                .collect();
             if removed.is_empty() {
                 text.push_str("Nothing to remove.\n");
             }

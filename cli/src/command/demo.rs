@@ -28,7 +28,10 @@ pub struct DemoArgs {
 /// As those of `run` and `finalize`.
 pub fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
     let failure = |cause: std::io::Error| {
-        Failure::new(Exit::Internal, format!("could not make the toy repository: {cause}"))
+        Failure::new(
+            Exit::Internal,
+            format!("could not make the toy repository: {cause}"),
+        )
     };
     let kept = match args.keep {
         Some(folder) => {
@@ -37,7 +40,9 @@ pub fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
         }
         None => Folder::Temporary(tempfile::tempdir_in("/var/tmp").map_err(failure)?),
     };
-    let files = demo::FILES.iter().map(|(path, text)| (*path, text.as_bytes()));
+    let files = demo::FILES
+        .iter()
+        .map(|(path, text)| (*path, text.as_bytes()));
     Repo::create(kept.path(), files, "A toy repository to improve")
         .map_err(|error| Failure::new(Exit::RepositoryOrLedger, error))?;
     std::env::set_current_dir(kept.path()).map_err(failure)?;
@@ -57,7 +62,13 @@ pub fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
         };
         let outcome = campaign::run(project.repo, request, reporter.as_mut()).await?;
         let repo = project::open_repo()?;
-        let request = FinalizeRequest { marker, branch: None, squash: false, host, cancel };
+        let request = FinalizeRequest {
+            marker,
+            branch: None,
+            squash: false,
+            host,
+            cancel,
+        };
         let finalized = campaign::finalize(repo, request, reporter.as_mut()).await?;
         Ok((outcome, finalized))
     })?;
@@ -72,7 +83,11 @@ pub fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
             outcome.progress.counted() - outcome.kept,
         ))?;
         if let Folder::Kept(folder) = &kept {
-            output::print(&format!("The branch {} is in {}.\n", finalized.branch, folder.display()))?;
+            output::print(&format!(
+                "The branch {} is in {}.\n",
+                finalized.branch,
+                folder.display()
+            ))?;
         }
     }
     Ok(Exit::Done)

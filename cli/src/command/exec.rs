@@ -63,7 +63,9 @@ fn inner(args: ExecArgs, format: Format) -> Result<Exit, Failure> {
     let host = project::host_facts()?;
     let mut stdin = Vec::new();
     if !std::io::stdin().is_terminal() {
-        std::io::stdin().read_to_end(&mut stdin).map_err(|cause| Failure::new(Exit::Internal, cause))?;
+        std::io::stdin()
+            .read_to_end(&mut stdin)
+            .map_err(|cause| Failure::new(Exit::Internal, cause))?;
     }
     let outcome = runtime::block_on(async |cancel| {
         let request = ExecRequest {
@@ -83,7 +85,10 @@ fn inner(args: ExecArgs, format: Format) -> Result<Exit, Failure> {
     if let Some(path) = &args.report {
         let text = format!("{report:#}\n");
         std::fs::write(path, text).map_err(|cause| {
-            Failure::new(Exit::Internal, format!("could not write `{}`: {cause}", path.display()))
+            Failure::new(
+                Exit::Internal,
+                format!("could not write `{}`: {cause}", path.display()),
+            )
         })?;
     }
     match format {
@@ -141,7 +146,9 @@ struct Passthrough;
 impl OutputSink for Passthrough {
     fn write(&mut self, stream: Stream, chunk: &[u8]) {
         let written = match stream {
-            Stream::Stdout => std::io::stdout().write_all(chunk).and_then(|()| std::io::stdout().flush()),
+            Stream::Stdout => std::io::stdout()
+                .write_all(chunk)
+                .and_then(|()| std::io::stdout().flush()),
             Stream::Stderr => std::io::stderr().write_all(chunk),
         };
         if let Err(cause) = written {

@@ -1,6 +1,6 @@
 //! `autoclave finalize`.
 
-use autoclave_runner::campaign::{self, Finalized, FinalizeRequest};
+use autoclave_runner::campaign::{self, FinalizeRequest, Finalized};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -37,7 +37,13 @@ pub fn run(args: FinalizeArgs, format: Format) -> Result<Exit, Failure> {
     let mut reporter = reporter::standard(Format::Text);
     let finalized = runtime::block_on(async |cancel| {
         let FinalizeArgs { branch, squash, .. } = args;
-        let request = FinalizeRequest { marker, branch, squash, host, cancel };
+        let request = FinalizeRequest {
+            marker,
+            branch,
+            squash,
+            host,
+            cancel,
+        };
         Ok(campaign::finalize(project.repo, request, reporter.as_mut()).await?)
     })?;
     match format {

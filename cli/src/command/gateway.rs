@@ -36,7 +36,10 @@ pub fn run(args: GatewayArgs, format: Format) -> Result<Exit, Failure> {
         None => project::host_facts()?.state.join("gateway"),
     };
     std::fs::create_dir_all(&folder).map_err(|cause| {
-        Failure::new(Exit::Usage, format!("could not create `{}`: {cause}", folder.display()))
+        Failure::new(
+            Exit::Usage,
+            format!("could not create `{}`: {cause}", folder.display()),
+        )
     })?;
     let options = GatewayOptions {
         credential: service.credential,
@@ -50,7 +53,10 @@ pub fn run(args: GatewayArgs, format: Format) -> Result<Exit, Failure> {
         let gateway = Gateway::start(options)
             .await
             .map_err(|error| Failure::new(Exit::UsageLimitOrInfrastructure, error))?;
-        let (socket, token) = (gateway.socket().display().to_string(), gateway.token().to_owned());
+        let (socket, token) = (
+            gateway.socket().display().to_string(),
+            gateway.token().to_owned(),
+        );
         match format {
             Format::Json => output::print_json(&json!({"socket": socket, "token": token}))?,
             Format::Text => output::print(&format!(

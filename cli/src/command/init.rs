@@ -24,13 +24,18 @@ pub struct InitArgs {
 ///
 /// [`Exit::Usage`] when there is a configuration already, [`Exit::RepositoryOrLedger`] when it
 /// cannot be written.
-#[expect(clippy::needless_pass_by_value, reason = "a command takes its arguments")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a command takes its arguments"
+)]
 pub fn run(args: InitArgs, format: Format) -> Result<Exit, Failure> {
     let repo = project::open_repo()?;
     let path = repo.work_dir().join(CONFIG);
     if path.exists() && !args.force {
-        return Err(Failure::new(Exit::Usage, format!("`{CONFIG}` exists already"))
-            .hint("--force replaces it."));
+        return Err(
+            Failure::new(Exit::Usage, format!("`{CONFIG}` exists already"))
+                .hint("--force replaces it."),
+        );
     }
     let facts = TemplateFacts {
         name: "my-goal".to_owned(),
@@ -41,7 +46,12 @@ pub fn run(args: InitArgs, format: Format) -> Result<Exit, Failure> {
     };
     let written = std::fs::create_dir_all(path.with_file_name(""))
         .and_then(|()| std::fs::write(&path, template(&facts)));
-    written.map_err(|cause| Failure::new(Exit::RepositoryOrLedger, format!("could not write `{CONFIG}`: {cause}")))?;
+    written.map_err(|cause| {
+        Failure::new(
+            Exit::RepositoryOrLedger,
+            format!("could not write `{CONFIG}`: {cause}"),
+        )
+    })?;
     match format {
         Format::Json => output::print_json(&json!({"written": CONFIG}))?,
         Format::Text => output::print(&format!(

@@ -26,7 +26,10 @@ pub struct ResultsArgs {
 /// # Errors
 ///
 /// [`Exit::NothingKept`] when the marker has no run.
-#[expect(clippy::needless_pass_by_value, reason = "a command takes its arguments")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a command takes its arguments"
+)]
 pub fn run(args: ResultsArgs, format: Format) -> Result<Exit, Failure> {
     let project = Project::open()?;
     let marker = project.marker(args.marker.as_deref())?;
@@ -97,7 +100,9 @@ fn table(progress: &Progress) -> Table {
             e.n.to_string(),
             e.verdict.to_string(),
             number(e.value),
-            e.gain.map(|gain| format!("{:+.1} %", 100.0 * gain)).unwrap_or_default(),
+            e.gain
+                .map(|gain| format!("{:+.1} %", 100.0 * gain))
+                .unwrap_or_default(),
             e.pairs.to_string(),
             e.denied.to_string(),
             e.usage.cost_usd.to_string(),

@@ -50,5 +50,9 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
         };
         Ok(campaign::run(project.repo, request, reporter.as_mut()).await?)
     })?;
-    Ok(if outcome.kept > 0 { Exit::Done } else { Exit::NothingKept })
+    Ok(if outcome.kept > 0 {
+        Exit::Done
+    } else {
+        Exit::NothingKept
+    })
 }

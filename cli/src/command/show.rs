@@ -28,7 +28,10 @@ pub struct ShowArgs {
 /// # Errors
 ///
 /// [`Exit::Usage`] when there is no such experiment.
-#[expect(clippy::needless_pass_by_value, reason = "a command takes its arguments")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a command takes its arguments"
+)]
 pub fn run(args: ShowArgs, format: Format) -> Result<Exit, Failure> {
     let project = Project::open()?;
     let marker = project.marker(args.marker.as_deref())?;
@@ -39,22 +42,35 @@ pub fn run(args: ShowArgs, format: Format) -> Result<Exit, Failure> {
         Some((folder, record))
     });
     let Some((folder, record)) = found else {
-        let message = format!("the newest run of `{}` has no experiment {number}", marker.name);
+        let message = format!(
+            "the newest run of `{}` has no experiment {number}",
+            marker.name
+        );
         return Err(Failure::new(Exit::Usage, message).hint("`autoclave results` lists them."));
     };
-    let files = read_files(&folder.path().join(format!("experiments/{:04}", args.number)))?;
+    let files = read_files(
+        &folder
+            .path()
+            .join(format!("experiments/{:04}", args.number)),
+    )?;
     match format {
         Format::Json => {
             let mut object = Map::new();
             object.insert("n".into(), Value::from(args.number));
             object.insert("verdict".into(), Value::from(record.verdict.to_string()));
             object.insert("detail".into(), Value::from(record.detail));
-            let files = files.into_iter().map(|(name, text)| (name, Value::from(text))).collect();
+            let files = files
+                .into_iter()
+                .map(|(name, text)| (name, Value::from(text)))
+                .collect();
             object.insert("files".into(), Value::Object(files));
             output::print_json(&Value::Object(object))?;
         }
         Format::Text => {
-            let mut text = format!("experiment {number}: {}, {}\n", record.verdict, record.detail);
+            let mut text = format!(
+                "experiment {number}: {}, {}\n",
+                record.verdict, record.detail
+            );
             for (name, content) in files {
                 text.push_str(&format!("\n=== {name}\n{content}"));
             }

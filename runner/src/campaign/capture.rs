@@ -20,7 +20,10 @@ pub struct Tail {
 impl Capture {
     /// Keeps at most `limit` bytes of standard output and 64 KiB of standard error.
     pub fn new(limit: usize) -> Self {
-        Self { stdout: Tail::new(limit), stderr: Tail::new(64 << 10) }
+        Self {
+            stdout: Tail::new(limit),
+            stderr: Tail::new(64 << 10),
+        }
     }
 
     /// Returns both streams as text for people, the last `limit` bytes of each.
@@ -59,7 +62,11 @@ impl OutputSink for Capture {
 impl Tail {
     /// Keeps at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { bytes: Vec::new(), limit, dropped: 0 }
+        Self {
+            bytes: Vec::new(),
+            limit,
+            dropped: 0,
+        }
     }
 
     /// Takes the next bytes.
@@ -94,6 +101,9 @@ mod tests {
             capture.write(Stream::Stdout, &[*digit]);
         }
         assert_eq!(capture.stdout.bytes(), b"6789");
-        assert_eq!(capture.for_people(2), "--- stdout, first 8 bytes left out\n89\n");
+        assert_eq!(
+            capture.for_people(2),
+            "--- stdout, first 8 bytes left out\n89\n"
+        );
     }
 }

@@ -48,7 +48,10 @@ impl Workshop {
             } else {
                 (sides.champion, sides.candidate)
             };
-            let mut readings = [self.read_metric(first, cancel).await?, self.read_metric(second, cancel).await?];
+            let mut readings = [
+                self.read_metric(first, cancel).await?,
+                self.read_metric(second, cancel).await?,
+            ];
             if candidate_first {
                 readings.swap(0, 1);
             }
@@ -61,7 +64,14 @@ impl Workshop {
                 Err(why) => {
                     let detail = format!("the champion gave no metric: {why}");
                     let verdict = Verdict::Void(crate::model::VoidReason::Infrastructure);
-                    return Ok(Compared { verdict, value: None, gain: None, pairs, detail, output });
+                    return Ok(Compared {
+                        verdict,
+                        value: None,
+                        gain: None,
+                        pairs,
+                        detail,
+                        output,
+                    });
                 }
             };
             let candidate = match candidate.value {
@@ -72,7 +82,14 @@ impl Workshop {
                         _ => DiscardReason::NoMetric,
                     };
                     let verdict = Verdict::Discard(reason);
-                    return Ok(Compared { verdict, value: None, gain: None, pairs, detail: why, output });
+                    return Ok(Compared {
+                        verdict,
+                        value: None,
+                        gain: None,
+                        pairs,
+                        detail: why,
+                        output,
+                    });
                 }
             };
             let judgement = comparison.push(champion, candidate);
@@ -90,10 +107,13 @@ impl Workshop {
                 Judgement::More => continue,
                 Judgement::Keep { fast: true } => (Verdict::Keep, "far beyond the noise"),
                 Judgement::Keep { fast: false } => (Verdict::Keep, "the evidence suffices"),
-                Judgement::Discard(reason) => (Verdict::Discard(reason), "no gain of the size looked for"),
-                Judgement::Inconclusive => {
-                    (Verdict::Discard(DiscardReason::Inconclusive), "the allowed pairs did not decide")
+                Judgement::Discard(reason) => {
+                    (Verdict::Discard(reason), "no gain of the size looked for")
                 }
+                Judgement::Inconclusive => (
+                    Verdict::Discard(DiscardReason::Inconclusive),
+                    "the allowed pairs did not decide",
+                ),
             };
             return Ok(Compared {
                 verdict,

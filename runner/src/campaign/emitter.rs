@@ -21,7 +21,10 @@ impl<'r> Emitter<'r> {
     ///
     /// [`CampaignError::Folder`] when the file cannot be opened or read.
     pub fn append(path: &Path, reporter: &'r mut dyn Reporter) -> Result<Self, CampaignError> {
-        let folder_error = |cause| CampaignError::Folder { path: path.to_owned(), cause };
+        let folder_error = |cause| CampaignError::Folder {
+            path: path.to_owned(),
+            cause,
+        };
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)
@@ -40,19 +43,32 @@ impl<'r> Emitter<'r> {
                 break;
             }
         }
-        Ok(Self { file: Some(file), reporter, seq })
+        Ok(Self {
+            file: Some(file),
+            reporter,
+            seq,
+        })
     }
 
     /// Shows events without writing them down, for work outside a run.
     pub fn unrecorded(reporter: &'r mut dyn Reporter) -> Self {
-        Self { file: None, reporter, seq: 0 }
+        Self {
+            file: None,
+            reporter,
+            seq: 0,
+        }
     }
 
     /// Emits one event. A failure to write it down is logged: the ledger is the truth, not this.
     pub fn emit(&mut self, kind: EventKind) {
         self.seq += 1;
         let at_ms = super::clock::now_ms();
-        let event = Event { v: 1, seq: self.seq, at_ms, kind };
+        let event = Event {
+            v: 1,
+            seq: self.seq,
+            at_ms,
+            kind,
+        };
         if let Some(file) = &mut self.file {
             let line = serde_json::to_vec(&event).map_err(std::io::Error::from);
             let written = line.and_then(|mut line| {
@@ -68,6 +84,8 @@ impl<'r> Emitter<'r> {
     }
 
     pub fn warn(&mut self, message: impl Into<String>) {
-        self.emit(EventKind::Warning { message: message.into() });
+        self.emit(EventKind::Warning {
+            message: message.into(),
+        });
     }
 }

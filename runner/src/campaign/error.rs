@@ -32,7 +32,10 @@ pub enum CampaignError {
     Marker { marker: String, problem: String },
     /// One refusal a line.
     #[error("the policy of marker `{marker}` cannot be enforced here: {}", refusals.join("; "))]
-    Refused { marker: String, refusals: Vec<String> },
+    Refused {
+        marker: String,
+        refusals: Vec<String>,
+    },
     #[error("the base commit is not green: {0}")]
     BaselineNotGreen(String),
     #[error("`prepare` failed: {0}")]
@@ -44,7 +47,11 @@ pub enum CampaignError {
     #[error("{problem}")]
     Nothing { problem: String },
     #[error("experiments {earlier} and {later} conflict in {}", paths.join(", "))]
-    Conflict { earlier: String, later: String, paths: Vec<String> },
+    Conflict {
+        earlier: String,
+        later: String,
+        paths: Vec<String>,
+    },
     #[error("interrupted")]
     Interrupted,
 }

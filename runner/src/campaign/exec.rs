@@ -54,7 +54,11 @@ pub async fn exec(
     let base = repo.resolve(request.base.as_deref())?;
     let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
     let side = workshop.base_side().await?;
-    let subject = request.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let subject = request
+        .argv
+        .first()
+        .map(|word| word.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let execution = Execution {
         snapshot: &side.agent,
         plan: &workshop.plan,

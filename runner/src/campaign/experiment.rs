@@ -58,7 +58,16 @@ struct Ending {
 impl Ending {
     fn new(verdict: Verdict, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { verdict, value: None, gain: None, pairs: 0, detail, champion: None, wait_until_ms: None, fatal: None }
+        Self {
+            verdict,
+            value: None,
+            gain: None,
+            pairs: 0,
+            detail,
+            champion: None,
+            wait_until_ms: None,
+            fatal: None,
+        }
     }
 
     fn discard(reason: DiscardReason, detail: impl Into<String>) -> Self {
@@ -69,7 +78,12 @@ impl Ending {
 /// What became of the guards.
 enum Gated {
     Passed,
-    Failed { guard: String, detail: String, output: String, rework: u32 },
+    Failed {
+        guard: String,
+        detail: String,
+        output: String,
+        rework: u32,
+    },
 }
 
 impl Campaign<'_> {
@@ -81,7 +95,10 @@ impl Campaign<'_> {
     ) -> Result<(), CampaignError> {
         let started = Instant::now();
         self.ready_champion().await?;
-        self.record(Record::ExperimentStarted { n: number, champion: self.progress.champion.clone() })?;
+        self.record(Record::ExperimentStarted {
+            n: number,
+            champion: self.progress.champion.clone(),
+        })?;
         let budget = self.budget();
         self.emitter.emit(EventKind::ExperimentStarted {
             experiment: number,
@@ -100,7 +117,14 @@ impl Campaign<'_> {
         };
         let ending = self.attempt(&mut attempt, strategy).await?;
         let seconds = started.elapsed().as_secs_f64();
-        let Attempt { usage, denied, summary, commit, dropped, .. } = attempt;
+        let Attempt {
+            usage,
+            denied,
+            summary,
+            commit,
+            dropped,
+            ..
+        } = attempt;
         self.record(Record::ExperimentDecided(ExperimentRecord {
             n: number,
             verdict: ending.verdict,
@@ -136,32 +160,52 @@ impl Campaign<'_> {
         }
     }
 
-    async fn attempt(&mut self, attempt: &mut Attempt, strategy: Strategy) -> Result<Ending, CampaignError> {
+    async fn attempt(
+        &mut self,
+        attempt: &mut Attempt,
+        strategy: Strategy,
+    ) -> Result<Ending, CampaignError> {
         let mut text = self.write_brief(attempt, strategy)?;
-        let champion = self.champion.clone().expect("made before the experiment started");
+        let champion = self
+            .champion
+            .clone()
+            .expect("made before the experiment started");
         let mut start = champion.side.agent.clone();
         let mut resume: Option<String> = None;
         let mut changes: Vec<Change> = Vec::new();
         let mut reworks = 0;
         loop {
-            let session = self.session(attempt, &start, &text, resume.as_deref()).await?;
+            let session = self
+                .session(attempt, &start, &text, resume.as_deref())
+                .await?;
             if let Some(ending) = stopped_by(&session) {
                 return Ok(ending);
             }
             let accept = |path: &_| self.workshop.is_mutable(path);
-            let seen = session.finished.remains.changes(&accept, ChangeLimits::default())?;
+            let seen = session
+                .finished
+                .remains
+                .changes(&accept, ChangeLimits::default())?;
             changes = merge(changes, seen.accepted);
             attempt.dropped.extend(seen.dropped);
             if let AgentOutcome::Failed { message } = &session.report.outcome {
                 return Ok(Ending::discard(DiscardReason::AgentFailed, message.clone()));
             }
             let Some(commit) = self.commit(attempt, &changes)? else {
-                return Ok(Ending::discard(DiscardReason::NoChange, "nothing mutable was changed"));
+                return Ok(Ending::discard(
+                    DiscardReason::NoChange,
+                    "nothing mutable was changed",
+                ));
             };
             let candidate = self.workshop.side_of(&self.base, &commit).await?;
             match self.guards(attempt.number, &candidate.measured).await? {
                 Gated::Passed => return self.judge(attempt, &champion, candidate).await,
-                Gated::Failed { guard, detail, output, rework } => {
+                Gated::Failed {
+                    guard,
+                    detail,
+                    output,
+                    rework,
+                } => {
                     let name = format!("guard-{guard}-{reworks}.txt");
                     folder::write(&attempt.folder.join(name), output.as_bytes())?;
                     if reworks >= rework {
@@ -187,7 +231,12 @@ impl Campaign<'_> {
         let facts = BriefFacts {
             marker: &self.workshop.marker,
             champion_value: self.champion_value(),
-            baseline_value: self.progress.baseline.as_ref().expect("measured first").value,
+            baseline_value: self
+                .progress
+                .baseline
+                .as_ref()
+                .expect("measured first")
+                .value,
             experiments: &self.progress.experiments,
             strategy,
             budget: &self.budget(),
@@ -225,10 +274,18 @@ impl Campaign<'_> {
     }
 
     /// Makes the candidate's commit and pins it; `None` when nothing changed.
-    fn commit(&mut self, attempt: &mut Attempt, changes: &[Change]) -> Result<Option<CommitId>, CampaignError> {
+    fn commit(
+        &mut self,
+        attempt: &mut Attempt,
+        changes: &[Change],
+    ) -> Result<Option<CommitId>, CampaignError> {
         let repo = &self.workshop.repo;
         let champion = &self.progress.champion;
-        let subject = if attempt.summary.is_empty() { "candidate" } else { &attempt.summary };
+        let subject = if attempt.summary.is_empty() {
+            "candidate"
+        } else {
+            &attempt.summary
+        };
         let message = format!(
             "{subject}\n\nAutoclave-Run: {}\nAutoclave-Experiment: {}\n",
             self.run, attempt.number
@@ -251,15 +308,30 @@ impl Campaign<'_> {
     }
 
     /// Runs the guards in the order written, up to the first that fails.
-    async fn guards(&mut self, experiment: ExperimentNumber, measured: &Snapshot) -> Result<Gated, CampaignError> {
-        let bases = &self.progress.baseline.as_ref().expect("measured first").guards;
+    async fn guards(
+        &mut self,
+        experiment: ExperimentNumber,
+        measured: &Snapshot,
+    ) -> Result<Gated, CampaignError> {
+        let bases = &self
+            .progress
+            .baseline
+            .as_ref()
+            .expect("measured first")
+            .guards;
         for guard in &self.workshop.marker.guards {
-            let base = bases.iter().find(|base| base.name == guard.name).and_then(|base| base.value);
+            let base = bases
+                .iter()
+                .find(|base| base.name == guard.name)
+                .and_then(|base| base.value);
             self.emitter.emit(EventKind::GuardStarted {
                 experiment: Some(experiment),
                 guard: guard.name.clone(),
             });
-            let result = self.workshop.run_guard(guard, base, measured, &self.cancel).await?;
+            let result = self
+                .workshop
+                .run_guard(guard, base, measured, &self.cancel)
+                .await?;
             self.emitter.emit(EventKind::GuardFinished {
                 experiment: Some(experiment),
                 guard: guard.name.clone(),
@@ -285,15 +357,34 @@ impl Campaign<'_> {
         champion: &Champion,
         candidate: Side,
     ) -> Result<Ending, CampaignError> {
-        let built = match self.workshop.build(&candidate.measured, &self.cancel).await? {
+        let built = match self
+            .workshop
+            .build(&candidate.measured, &self.cancel)
+            .await?
+        {
             Ok(built) => built,
             Err(why) => return Ok(Ending::discard(DiscardReason::NoMetric, why)),
         };
-        let noise = self.progress.baseline.as_ref().expect("measured first").noise;
-        let sides = Sides { champion: &champion.built, candidate: &built };
+        let noise = self
+            .progress
+            .baseline
+            .as_ref()
+            .expect("measured first")
+            .noise;
+        let sides = Sides {
+            champion: &champion.built,
+            candidate: &built,
+        };
         let rule = PairedRule::new(&self.workshop.marker.metric, noise);
-        let Self { workshop, emitter, cancel, .. } = self;
-        let compared = workshop.compare(sides, rule, attempt.number, emitter, cancel).await?;
+        let Self {
+            workshop,
+            emitter,
+            cancel,
+            ..
+        } = self;
+        let compared = workshop
+            .compare(sides, rule, attempt.number, emitter, cancel)
+            .await?;
         write_metric(&attempt.folder, &compared.output)?;
         let keep = compared.verdict == Verdict::Keep;
         Ok(Ending {
@@ -302,20 +393,30 @@ impl Campaign<'_> {
             gain: compared.gain,
             pairs: compared.pairs,
             detail: compared.detail,
-            champion: keep.then_some(Champion { side: candidate, built }),
+            champion: keep.then_some(Champion {
+                side: candidate,
+                built,
+            }),
             wait_until_ms: None,
             fatal: None,
         })
     }
 
     fn champion_value(&self) -> Metric {
-        self.progress.champion_value.expect("the baseline is measured before any experiment")
+        self.progress
+            .champion_value
+            .expect("the baseline is measured before any experiment")
     }
 
     /// Waits until the model's service may be asked again.
     async fn wait(&mut self, until_ms: Option<i64>) -> Result<(), CampaignError> {
-        let Some(until_ms) = until_ms else { return Ok(()) };
-        self.emitter.emit(EventKind::Waiting { reason: "the model's service asks for it".into(), until_ms });
+        let Some(until_ms) = until_ms else {
+            return Ok(());
+        };
+        self.emitter.emit(EventKind::Waiting {
+            reason: "the model's service asks for it".into(),
+            until_ms,
+        });
         let rest = u64::try_from(until_ms - clock::now_ms()).unwrap_or(0);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(rest)) => Ok(()),
@@ -336,38 +437,57 @@ fn stopped_by(session: &Session) -> Option<Ending> {
         AgentOutcome::Finished | AgentOutcome::Failed { .. } => None,
         AgentOutcome::UsageLimit { reset_ms } => {
             let until = reset_ms.unwrap_or_else(|| clock::now_ms() + FIVE_MINUTES_MS);
-            let mut ending = Ending::new(Verdict::Void(VoidReason::UsageLimit), "the model's usage limit");
+            let mut ending = Ending::new(
+                Verdict::Void(VoidReason::UsageLimit),
+                "the model's usage limit",
+            );
             ending.wait_until_ms = Some(until);
             Some(ending)
         }
         AgentOutcome::Unauthorized { message } => {
-            let mut ending = Ending::new(Verdict::Void(VoidReason::Infrastructure), message.clone());
+            let mut ending =
+                Ending::new(Verdict::Void(VoidReason::Infrastructure), message.clone());
             ending.fatal = Some(CampaignError::Unauthorized(message.clone()));
             Some(ending)
         }
         AgentOutcome::Overloaded { message } => {
-            let mut ending = Ending::new(Verdict::Void(VoidReason::Infrastructure), message.clone());
+            let mut ending =
+                Ending::new(Verdict::Void(VoidReason::Infrastructure), message.clone());
             ending.wait_until_ms = Some(clock::now_ms() + ONE_MINUTE_MS);
             Some(ending)
         }
-        AgentOutcome::TimedOut => {
-            Some(Ending::discard(DiscardReason::TimedOut, "the agent used up its time"))
-        }
-        AgentOutcome::BudgetExceeded => {
-            Some(Ending::new(Verdict::Void(VoidReason::Cancelled), "the money of the run is spent"))
-        }
-        AgentOutcome::Cancelled => Some(Ending::new(Verdict::Void(VoidReason::Cancelled), "cancelled")),
+        AgentOutcome::TimedOut => Some(Ending::discard(
+            DiscardReason::TimedOut,
+            "the agent used up its time",
+        )),
+        AgentOutcome::BudgetExceeded => Some(Ending::new(
+            Verdict::Void(VoidReason::Cancelled),
+            "the money of the run is spent",
+        )),
+        AgentOutcome::Cancelled => Some(Ending::new(
+            Verdict::Void(VoidReason::Cancelled),
+            "cancelled",
+        )),
         AgentOutcome::NotStarted { errno } => Some(Ending::new(
             Verdict::Void(VoidReason::Infrastructure),
-            format!("the agent could not be started: {}", std::io::Error::from_raw_os_error(*errno)),
+            format!(
+                "the agent could not be started: {}",
+                std::io::Error::from_raw_os_error(*errno)
+            ),
         )),
     }
 }
 
 /// Lays the changes of a later session over those of an earlier one.
 fn merge(earlier: Vec<Change>, later: Vec<Change>) -> Vec<Change> {
-    let mut by_path: std::collections::BTreeMap<_, _> =
-        earlier.into_iter().map(|change| (change.path.clone(), change)).collect();
-    by_path.extend(later.into_iter().map(|change| (change.path.clone(), change)));
+    let mut by_path: std::collections::BTreeMap<_, _> = earlier
+        .into_iter()
+        .map(|change| (change.path.clone(), change))
+        .collect();
+    by_path.extend(
+        later
+            .into_iter()
+            .map(|change| (change.path.clone(), change)),
+    );
     by_path.into_values().collect()
 }

@@ -67,12 +67,21 @@ pub async fn finalize(
     request: FinalizeRequest,
     reporter: &mut dyn Reporter,
 ) -> Result<Finalized, CampaignError> {
-    let FinalizeRequest { marker, branch, squash, host, cancel } = request;
+    let FinalizeRequest {
+        marker,
+        branch,
+        squash,
+        host,
+        cancel,
+    } = request;
     let nothing = |problem: String| CampaignError::Nothing { problem };
     let (folder, progress) = latest_progress(&repo.runs_dir(), &marker.name)?
         .ok_or_else(|| nothing(format!("marker `{}` has no run yet", marker.name)))?;
-    let kept: Vec<&ExperimentRecord> =
-        progress.experiments.iter().filter(|e| e.verdict == Verdict::Keep).collect();
+    let kept: Vec<&ExperimentRecord> = progress
+        .experiments
+        .iter()
+        .filter(|e| e.verdict == Verdict::Keep)
+        .collect();
     if kept.is_empty() {
         return Err(nothing(format!("run `{}` kept nothing", progress.run)));
     }
@@ -102,7 +111,9 @@ pub async fn finalize(
     finalized.markdown = markdown(&finalized, &workshop.marker, &kept);
     // The report is there before the branch: who sees the branch can read why.
     folder.write("finalize.md", finalized.markdown.as_bytes())?;
-    workshop.repo.create_branch(&branch, &tip, Existing::Refuse)?;
+    workshop
+        .repo
+        .create_branch(&branch, &tip, Existing::Refuse)?;
     Ok(finalized)
 }
 
@@ -118,13 +129,20 @@ fn pick(
     let mut commits: Vec<FinalizedCommit> = Vec::new();
     let mut before = progress.baseline.as_ref().map(|baseline| baseline.value);
     for experiment in kept {
-        let commit = experiment.commit.as_ref().expect("a kept experiment has a commit");
+        let commit = experiment
+            .commit
+            .as_ref()
+            .expect("a kept experiment has a commit");
         let subject = subject(experiment);
         let message = message(&subject, workshop, progress, experiment, before);
         match repo.cherry_pick(&tip, commit, &message, clock::now_seconds())? {
             Picked::Done(picked) => {
                 tip = picked.clone();
-                commits.push(FinalizedCommit { commit: picked, subject, experiments: vec![experiment.n] });
+                commits.push(FinalizedCommit {
+                    commit: picked,
+                    subject,
+                    experiments: vec![experiment.n],
+                });
             }
             Picked::Empty => {
                 if let Some(last) = commits.last_mut() {
@@ -145,20 +163,38 @@ fn pick(
     if squash {
         let subject = match kept {
             [only] => self::subject(only),
-            _ => format!("Improve {} ({} experiments)", workshop.marker.name, kept.len()),
+            _ => format!(
+                "Improve {} ({} experiments)",
+                workshop.marker.name,
+                kept.len()
+            ),
         };
-        let list: String = kept.iter().map(|e| format!("- {}\n", self::subject(e))).collect();
+        let list: String = kept
+            .iter()
+            .map(|e| format!("- {}\n", self::subject(e)))
+            .collect();
         let text = format!("{subject}\n\n{list}\nAutoclave-Run: {}\n", progress.run);
         let squashed = repo.squash(&progress.base, &tip, &text, clock::now_seconds())?;
         let experiments = kept.iter().map(|e| e.n).collect();
-        return Ok((squashed.clone(), vec![FinalizedCommit { commit: squashed, subject, experiments }]));
+        return Ok((
+            squashed.clone(),
+            vec![FinalizedCommit {
+                commit: squashed,
+                subject,
+                experiments,
+            }],
+        ));
     }
     Ok((tip, commits))
 }
 
 fn subject(experiment: &ExperimentRecord) -> String {
     let line = experiment.summary.lines().next().unwrap_or("").trim();
-    if line.is_empty() { format!("Experiment {}", experiment.n) } else { line.to_owned() }
+    if line.is_empty() {
+        format!("Experiment {}", experiment.n)
+    } else {
+        line.to_owned()
+    }
 }
 
 fn message(
@@ -172,13 +208,21 @@ fn message(
     let unit = workshop.marker.metric.unit.as_deref().unwrap_or("");
     let mut text = format!("{subject}\n\n");
     if let (Some(before), Some(after)) = (before, experiment.value) {
-        text.push_str(&format!("Autoclave-Metric: {name} {before}{unit} -> {after}{unit}\n"));
+        text.push_str(&format!(
+            "Autoclave-Metric: {name} {before}{unit} -> {after}{unit}\n"
+        ));
     }
     if let Some(gain) = experiment.gain {
         let percent = 100.0 * gain;
-        text.push_str(&format!("Autoclave-Evidence: {percent:+.2} % over {} pairs\n", experiment.pairs));
+        text.push_str(&format!(
+            "Autoclave-Evidence: {percent:+.2} % over {} pairs\n",
+            experiment.pairs
+        ));
     }
-    text.push_str(&format!("Autoclave-Run: {}\nAutoclave-Experiment: {}\n", progress.run, experiment.n));
+    text.push_str(&format!(
+        "Autoclave-Run: {}\nAutoclave-Experiment: {}\n",
+        progress.run, experiment.n
+    ));
     text
 }
 
@@ -188,12 +232,24 @@ async fn check_guards(
     side: &Side,
     cancel: &CancellationToken,
 ) -> Result<Vec<(String, bool, String)>, CampaignError> {
-    let bases = progress.baseline.as_ref().map_or(&[][..], |baseline| &baseline.guards);
+    let bases = progress
+        .baseline
+        .as_ref()
+        .map_or(&[][..], |baseline| &baseline.guards);
     let mut results = Vec::new();
     for guard in &workshop.marker.guards {
-        let base = bases.iter().find(|base| base.name == guard.name).and_then(|base| base.value);
-        let GuardResult { passed, detail, output, .. } =
-            workshop.run_guard(guard, base, &side.measured, cancel).await?;
+        let base = bases
+            .iter()
+            .find(|base| base.name == guard.name)
+            .and_then(|base| base.value);
+        let GuardResult {
+            passed,
+            detail,
+            output,
+            ..
+        } = workshop
+            .run_guard(guard, base, &side.measured, cancel)
+            .await?;
         if !passed {
             return Err(CampaignError::BaselineNotGreen(format!(
                 "guard `{}` on the finished branch: {detail}\n{output}",
@@ -225,8 +281,14 @@ async fn measure(
         built.map_err(|why| CampaignError::BaselineNotGreen(format!("{what}: {why}")))
     };
     let base_built = build("the base", workshop.build(&base.measured, cancel).await?)?;
-    let tip_built = build("the finished branch", workshop.build(&tip.measured, cancel).await?)?;
-    let noise = progress.baseline.as_ref().map_or(0.0, |baseline| baseline.noise);
+    let tip_built = build(
+        "the finished branch",
+        workshop.build(&tip.measured, cancel).await?,
+    )?;
+    let noise = progress
+        .baseline
+        .as_ref()
+        .map_or(0.0, |baseline| baseline.noise);
     let pairs = if noise == 0.0 { 2 } else { 10 };
     let mut readings = Vec::new();
     for pair in 0..pairs {
@@ -237,12 +299,14 @@ async fn measure(
         let mut values = [None, None];
         for (snapshot, side) in order {
             let reading = workshop.read_metric(snapshot, cancel).await?;
-            let value = reading
-                .value
-                .map_err(|why| CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output)))?;
+            let value = reading.value.map_err(|why| {
+                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
+            })?;
             values[side] = Some(value);
         }
-        let [Some(base), Some(tip)] = values else { unreachable!("both sides were read") };
+        let [Some(base), Some(tip)] = values else {
+            unreachable!("both sides were read")
+        };
         tracing::debug!(pair, %base, %tip, "measured");
         readings.push((base, tip));
     }
@@ -253,7 +317,9 @@ fn summarize(workshop: &Workshop, readings: &[(Metric, Metric)]) -> Remeasured {
     let sign = workshop.marker.metric.direction.sign();
     let gains: Vec<f64> = readings
         .iter()
-        .map(|(base, tip)| sign * (base.get() - tip.get()) / base.get().abs().max(f64::MIN_POSITIVE))
+        .map(|(base, tip)| {
+            sign * (base.get() - tip.get()) / base.get().abs().max(f64::MIN_POSITIVE)
+        })
         .collect();
     let (gain, interval) = noise::mean_interval(&gains);
     let bases: Vec<Metric> = readings.iter().map(|r| r.0).collect();
@@ -271,7 +337,14 @@ fn markdown(finalized: &Finalized, marker: &Marker, kept: &[&ExperimentRecord]) 
     let name = marker.metric.name.as_deref().unwrap_or("metric");
     let unit = marker.metric.unit.as_deref().unwrap_or("");
     let percent = |fraction: f64| format!("{:+.2} %", 100.0 * fraction);
-    let mut text = format!("# {}\n\n", if marker.description.is_empty() { &marker.name } else { &marker.description });
+    let mut text = format!(
+        "# {}\n\n",
+        if marker.description.is_empty() {
+            &marker.name
+        } else {
+            &marker.description
+        }
+    );
     text.push_str(&format!(
         "| | base | this branch | gain | interval (95 %) | pairs |\n|---|---|---|---|---|---|\n\
          | {name} | {}{unit} | {}{unit} | {} | {} to {} | {} |\n\n",
@@ -282,20 +355,38 @@ fn markdown(finalized: &Finalized, marker: &Marker, kept: &[&ExperimentRecord]) 
         percent(finalized.interval.1),
         finalized.pairs,
     ));
-    text.push_str("Measured afresh on the finished branch, in sandboxes the agent never touched.\n\n");
+    text.push_str(
+        "Measured afresh on the finished branch, in sandboxes the agent never touched.\n\n",
+    );
     text.push_str("## Commits\n\n");
     for commit in &finalized.commits {
         let numbers: Vec<String> = commit.experiments.iter().map(ToString::to_string).collect();
-        text.push_str(&format!("- `{}` {} (experiment {})\n", commit.commit.short(), commit.subject, numbers.join(", ")));
+        text.push_str(&format!(
+            "- `{}` {} (experiment {})\n",
+            commit.commit.short(),
+            commit.subject,
+            numbers.join(", ")
+        ));
     }
     if !finalized.guards.is_empty() {
         text.push_str("\n## Guards\n\n");
         for (guard, passed, detail) in &finalized.guards {
             let word = if *passed { "passed" } else { "failed" };
-            text.push_str(&format!("- {guard}: {word}{}\n", if detail == "passed" { String::new() } else { format!(" ({detail})") }));
+            text.push_str(&format!(
+                "- {guard}: {word}{}\n",
+                if detail == "passed" {
+                    String::new()
+                } else {
+                    format!(" ({detail})")
+                }
+            ));
         }
     }
     let cost: crate::model::Cost = kept.iter().map(|e| e.usage.cost_usd).sum();
-    text.push_str(&format!("\nRun `{}`, base `{}`; the kept experiments cost {cost}.\n", finalized.run, finalized.base.short()));
+    text.push_str(&format!(
+        "\nRun `{}`, base `{}`; the kept experiments cost {cost}.\n",
+        finalized.run,
+        finalized.base.short()
+    ));
     text
 }

@@ -16,7 +16,9 @@ pub struct RunFolder {
 impl RunFolder {
     /// Names the folder of `run`; nothing is created.
     pub fn new(runs_dir: &Path, run: &RunId) -> Self {
-        Self { path: runs_dir.join(run.as_str()) }
+        Self {
+            path: runs_dir.join(run.as_str()),
+        }
     }
 
     /// Creates the folder and its parents.
@@ -51,7 +53,10 @@ impl RunFolder {
     ///
     /// [`CampaignError::Folder`] when the file system refuses.
     pub fn experiment(&self, number: ExperimentNumber) -> Result<PathBuf, CampaignError> {
-        let path = self.path.join("experiments").join(format!("{:04}", number.get()));
+        let path = self
+            .path
+            .join("experiments")
+            .join(format!("{:04}", number.get()));
         match fs::remove_dir_all(&path) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
                 return Err(CampaignError::Folder { path, cause });
@@ -73,11 +78,17 @@ impl RunFolder {
 
 /// Writes a file of a run, replacing it.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), CampaignError> {
-    fs::write(path, bytes).map_err(|cause| CampaignError::Folder { path: path.to_owned(), cause })
+    fs::write(path, bytes).map_err(|cause| CampaignError::Folder {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 fn create_dir(path: &Path) -> Result<(), CampaignError> {
-    fs::create_dir_all(path).map_err(|cause| CampaignError::Folder { path: path.to_owned(), cause })
+    fs::create_dir_all(path).map_err(|cause| CampaignError::Folder {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 /// Lists the runs under `runs_dir`, newest first; a missing folder holds none.
@@ -86,7 +97,10 @@ fn create_dir(path: &Path) -> Result<(), CampaignError> {
 ///
 /// [`CampaignError::Folder`] when the folder exists and cannot be read.
 pub fn list_runs(runs_dir: &Path) -> Result<Vec<RunId>, CampaignError> {
-    let folder_error = |cause| CampaignError::Folder { path: runs_dir.to_owned(), cause };
+    let folder_error = |cause| CampaignError::Folder {
+        path: runs_dir.to_owned(),
+        cause,
+    };
     let entries = match fs::read_dir(runs_dir) {
         Ok(entries) => entries,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

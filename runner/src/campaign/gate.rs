@@ -52,12 +52,19 @@ impl Gate {
             return Err(CampaignError::Unauthorized("there is no credential".into()));
         }
         // Socket paths are limited to 108 bytes (unix(7)), so the folder's name is short.
-        let folder = host.state.join(format!("g{:x}", super::clock::dice() & 0xffff_ffff));
+        let folder = host
+            .state
+            .join(format!("g{:x}", super::clock::dice() & 0xffff_ffff));
         let gateway = match service {
             None => None,
-            Some(ModelService { credential, upstream }) => {
-                fs::create_dir_all(&folder)
-                    .map_err(|cause| CampaignError::Folder { path: folder.clone(), cause })?;
+            Some(ModelService {
+                credential,
+                upstream,
+            }) => {
+                fs::create_dir_all(&folder).map_err(|cause| CampaignError::Folder {
+                    path: folder.clone(),
+                    cause,
+                })?;
                 let options = GatewayOptions {
                     credential,
                     upstream,
@@ -69,7 +76,11 @@ impl Gate {
                 Some(Gateway::start(options).await?)
             }
         };
-        Ok(Self { program, gateway, folder })
+        Ok(Self {
+            program,
+            gateway,
+            folder,
+        })
     }
 
     pub fn gateway(&self) -> Option<&Gateway> {
@@ -78,13 +89,18 @@ impl Gate {
 
     pub fn network(&self) -> Network {
         match &self.gateway {
-            Some(_) => Network::Gateway { folder: self.folder.clone() },
+            Some(_) => Network::Gateway {
+                folder: self.folder.clone(),
+            },
             None => Network::None,
         }
     }
 
     pub fn env(&self) -> BTreeMap<String, String> {
-        self.gateway.as_ref().map(Gateway::sandbox_env).unwrap_or_default()
+        self.gateway
+            .as_ref()
+            .map(Gateway::sandbox_env)
+            .unwrap_or_default()
     }
 
     pub fn views(&self) -> Vec<View> {

@@ -88,12 +88,17 @@ impl Workshop {
         };
         let mut output = Capture::new(PEOPLE_BYTES);
         let timeout = self.marker.metric.timeout;
-        let finished = self.shell(snapshot, command, Vec::new(), timeout, cancel, &mut output).await?;
+        let finished = self
+            .shell(snapshot, command, Vec::new(), timeout, cancel, &mut output)
+            .await?;
         if finished.exit.is_success() {
             Ok(Ok(finished.remains.into_snapshot()?))
         } else {
             let output = output.for_people(PEOPLE_BYTES);
-            Ok(Err(format!("`metric.build` {}\n{output}", describe(finished.exit, timeout))))
+            Ok(Err(format!(
+                "`metric.build` {}\n{output}",
+                describe(finished.exit, timeout)
+            )))
         }
     }
 
@@ -110,16 +115,32 @@ impl Workshop {
         let metric = &self.marker.metric;
         let mut output = Capture::new(EXTRACT_BYTES);
         let finished = self
-            .shell(snapshot, &metric.command, Vec::new(), metric.timeout, cancel, &mut output)
+            .shell(
+                snapshot,
+                &metric.command,
+                Vec::new(),
+                metric.timeout,
+                cancel,
+                &mut output,
+            )
             .await?;
         let (exit, wall) = (finished.exit, finished.wall);
         drop(finished);
         let value = if exit.is_success() {
-            self.extract(&metric.extract, snapshot, &output, cancel).await?
+            self.extract(&metric.extract, snapshot, &output, cancel)
+                .await?
         } else {
-            Err(format!("the metric command {}", describe(exit, metric.timeout)))
+            Err(format!(
+                "the metric command {}",
+                describe(exit, metric.timeout)
+            ))
         };
-        Ok(Reading { value, exit, wall, output: output.for_people(PEOPLE_BYTES) })
+        Ok(Reading {
+            value,
+            exit,
+            wall,
+            output: output.for_people(PEOPLE_BYTES),
+        })
     }
 
     /// Runs one guard on `snapshot`; `base` is its value on the base commit.
@@ -136,31 +157,46 @@ impl Workshop {
     ) -> Result<GuardResult, CampaignError> {
         let mut output = Capture::new(EXTRACT_BYTES);
         let finished = self
-            .shell(snapshot, &guard.command, Vec::new(), guard.timeout, cancel, &mut output)
+            .shell(
+                snapshot,
+                &guard.command,
+                Vec::new(),
+                guard.timeout,
+                cancel,
+                &mut output,
+            )
             .await?;
         let exit = finished.exit;
         drop(finished);
         let people = output.for_people(PEOPLE_BYTES);
-        let result = |passed, value, detail| GuardResult { passed, value, detail, output: people, exit };
+        let result = |passed, value, detail| GuardResult {
+            passed,
+            value,
+            detail,
+            output: people,
+            exit,
+        };
         if !matches!(exit, Exit::Code(_)) || (guard.extract.is_none() && !exit.is_success()) {
             return Ok(result(false, None, describe(exit, guard.timeout)));
         }
         let Some(extract) = &guard.extract else {
             return Ok(result(true, None, "passed".into()));
         };
-        Ok(match self.extract(extract, snapshot, &output, cancel).await? {
-            Err(why) => result(false, None, why),
-            Ok(value) => match guard.threshold.or(base) {
-                Some(bound) if guard.direction.is_better(bound, value) => {
-                    let side = match guard.direction {
-                        Direction::Higher => "below",
-                        Direction::Lower => "above",
-                    };
-                    result(false, Some(value), format!("{value} is {side} {bound}"))
-                }
-                _ => result(true, Some(value), "passed".into()),
+        Ok(
+            match self.extract(extract, snapshot, &output, cancel).await? {
+                Err(why) => result(false, None, why),
+                Ok(value) => match guard.threshold.or(base) {
+                    Some(bound) if guard.direction.is_better(bound, value) => {
+                        let side = match guard.direction {
+                            Direction::Higher => "below",
+                            Direction::Lower => "above",
+                        };
+                        result(false, Some(value), format!("{value} is {side} {bound}"))
+                    }
+                    _ => result(true, Some(value), "passed".into()),
+                },
             },
-        })
+        )
     }
 
     /// Makes a number of what a command printed; the inner `Err` says why there is none.
@@ -183,7 +219,14 @@ impl Workshop {
                 let mut filtered = Capture::new(PEOPLE_BYTES);
                 let timeout = Duration::from_secs(60);
                 let finished = self
-                    .shell(snapshot, filter, printed.to_vec(), timeout, cancel, &mut filtered)
+                    .shell(
+                        snapshot,
+                        filter,
+                        printed.to_vec(),
+                        timeout,
+                        cancel,
+                        &mut filtered,
+                    )
                     .await?;
                 if finished.exit.is_success() {
                     extract::number(filtered.stdout.bytes()).map_err(|why| why.to_string())
@@ -205,7 +248,10 @@ pub(super) fn describe(exit: Exit, timeout: Duration) -> String {
         Exit::Cancelled => "was cancelled".into(),
         Exit::OutOfMemory => "ran out of memory".into(),
         Exit::NotStarted { errno } => {
-            format!("could not be started: {}", std::io::Error::from_raw_os_error(errno))
+            format!(
+                "could not be started: {}",
+                std::io::Error::from_raw_os_error(errno)
+            )
         }
     }
 }

@@ -20,7 +20,7 @@ mod workshop;
 pub use clean::{CleanRequest, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
-pub use finalize::{Finalized, FinalizedCommit, FinalizeRequest, finalize};
+pub use finalize::{FinalizeRequest, Finalized, FinalizedCommit, finalize};
 pub use folder::{RunFolder, list_runs};
 pub use gate::ModelService;
 pub use preflight::{Check, CheckReport, CheckStatus, preflight};

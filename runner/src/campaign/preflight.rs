@@ -47,7 +47,13 @@ pub enum CheckStatus {
 }
 
 impl CheckReport {
-    fn add(&mut self, name: &str, status: CheckStatus, detail: impl Into<String>, hint: Option<&str>) {
+    fn add(
+        &mut self,
+        name: &str,
+        status: CheckStatus,
+        detail: impl Into<String>,
+        hint: Option<&str>,
+    ) {
         self.ok &= status != CheckStatus::Failed;
         self.checks.push(Check {
             name: name.into(),
@@ -71,12 +77,22 @@ pub async fn preflight(
     cancel: &CancellationToken,
     reporter: &mut dyn Reporter,
 ) -> Result<CheckReport, CampaignError> {
-    let mut report = CheckReport { ok: true, backend: None, level: None, checks: Vec::new() };
+    let mut report = CheckReport {
+        ok: true,
+        backend: None,
+        level: None,
+        checks: Vec::new(),
+    };
     check_agent(&marker, has_credential, host, &mut report).await;
     let base = match repo.resolve(None) {
         Ok(base) => base,
         Err(error) => {
-            report.add("base commit", CheckStatus::Failed, error.to_string(), Some("commit something first"));
+            report.add(
+                "base commit",
+                CheckStatus::Failed,
+                error.to_string(),
+                Some("commit something first"),
+            );
             return Ok(report);
         }
     };
@@ -92,8 +108,14 @@ pub async fn preflight(
     match measure(&workshop, &mut report, cancel, reporter).await {
         Err(CampaignError::Interrupted) => Err(CampaignError::Interrupted),
         Err(error @ (CampaignError::BaselineNotGreen(_) | CampaignError::Prepare(_))) => {
-            let hint = "make the base commit green first; what needs the network belongs into `prepare`";
-            report.add("baseline", CheckStatus::Failed, error.to_string(), Some(hint));
+            let hint =
+                "make the base commit green first; what needs the network belongs into `prepare`";
+            report.add(
+                "baseline",
+                CheckStatus::Failed,
+                error.to_string(),
+                Some(hint),
+            );
             Ok(report)
         }
         Err(error) => {
@@ -104,13 +126,24 @@ pub async fn preflight(
     }
 }
 
-async fn check_agent(marker: &Marker, has_credential: bool, host: &HostFacts, report: &mut CheckReport) {
+async fn check_agent(
+    marker: &Marker,
+    has_credential: bool,
+    host: &HostFacts,
+    report: &mut CheckReport,
+) {
     let command = marker.agent.command.first().map_or("", String::as_str);
     if marker.agent.protocol == Protocol::None {
-        report.add("agent", CheckStatus::Ok, format!("`{command}`, looked up in the sandbox"), None);
+        report.add(
+            "agent",
+            CheckStatus::Ok,
+            format!("`{command}`, looked up in the sandbox"),
+            None,
+        );
         return;
     }
-    let hint = "install Claude Code (`npm install -g @anthropic-ai/claude-code`) or set `agent.command`";
+    let hint =
+        "install Claude Code (`npm install -g @anthropic-ai/claude-code`) or set `agent.command`";
     match agent::locate(command, host.path.as_deref()) {
         Err(error) => report.add("agent", CheckStatus::Failed, error.to_string(), Some(hint)),
         Ok(program) => match agent::version(&program, AGENT_ANSWERS_WITHIN).await {
@@ -119,28 +152,60 @@ async fn check_agent(marker: &Marker, has_credential: bool, host: &HostFacts, re
         },
     }
     if has_credential {
-        report.add("credential", CheckStatus::Ok, "found; only the gateway will hold it", None);
+        report.add(
+            "credential",
+            CheckStatus::Ok,
+            "found; only the gateway will hold it",
+            None,
+        );
     } else {
         let hint = "set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN";
-        report.add("credential", CheckStatus::Failed, "no credential in the environment", Some(hint));
+        report.add(
+            "credential",
+            CheckStatus::Failed,
+            "no credential in the environment",
+            Some(hint),
+        );
     }
 }
 
 fn describe_policy(workshop: &Workshop, report: &mut CheckReport) {
     let enforcement = workshop.sandbox.enforcement();
-    let layers: Vec<String> =
-        enforcement.layers.iter().map(|layer| format!("{}: {}", layer.name, layer.detail)).collect();
+    let layers: Vec<String> = enforcement
+        .layers
+        .iter()
+        .map(|layer| format!("{}: {}", layer.name, layer.detail))
+        .collect();
     report.backend = Some(enforcement.backend.clone());
     report.level = Some(enforcement.level);
-    report.add("backend", CheckStatus::Ok, format!("{}; {}", enforcement.backend, layers.join("; ")), None);
+    report.add(
+        "backend",
+        CheckStatus::Ok,
+        format!("{}; {}", enforcement.backend, layers.join("; ")),
+        None,
+    );
     let grants = workshop.plan.grants.len();
-    report.add("policy", CheckStatus::Ok, format!("{grants} grants, everything else read-only"), None);
+    report.add(
+        "policy",
+        CheckStatus::Ok,
+        format!("{grants} grants, everything else read-only"),
+        None,
+    );
     if !workshop.plan.in_place.is_empty() {
-        let list: Vec<String> = workshop.plan.in_place.iter().take(10).map(ToString::to_string).collect();
+        let list: Vec<String> = workshop
+            .plan
+            .in_place
+            .iter()
+            .take(10)
+            .map(ToString::to_string)
+            .collect();
         report.add(
             "in place",
             CheckStatus::Warning,
-            format!("files in these directories can be edited but not created: {}", list.join(", ")),
+            format!(
+                "files in these directories can be edited but not created: {}",
+                list.join(", ")
+            ),
             Some("run as root, or make the whole directory mutable"),
         );
     }
@@ -157,22 +222,52 @@ async fn measure(
     let mut output = Capture::new(4096);
     let timeout = std::time::Duration::from_secs(60);
     // Every execution proves its enforcement by canaries before its command starts.
-    let finished = workshop.shell(&base.agent, "true", Vec::new(), timeout, cancel, &mut output).await?;
+    let finished = workshop
+        .shell(
+            &base.agent,
+            "true",
+            Vec::new(),
+            timeout,
+            cancel,
+            &mut output,
+        )
+        .await?;
     drop(finished);
-    report.add("canaries", CheckStatus::Ok, "write outside, connect out: denied in the sandbox", None);
+    report.add(
+        "canaries",
+        CheckStatus::Ok,
+        "write outside, connect out: denied in the sandbox",
+        None,
+    );
     let base = workshop.prepare(base, &mut emitter, cancel).await?;
-    let (baseline, _) = workshop.baseline(&base.measured, &mut emitter, cancel).await?;
-    report.add("guards", CheckStatus::Ok, format!("{} green on the base", baseline.guards.len()), None);
+    let (baseline, _) = workshop
+        .baseline(&base.measured, &mut emitter, cancel)
+        .await?;
+    report.add(
+        "guards",
+        CheckStatus::Ok,
+        format!("{} green on the base", baseline.guards.len()),
+        None,
+    );
     let metric = &workshop.marker.metric;
     let unit = metric.unit.as_deref().unwrap_or("");
-    report.add("metric", CheckStatus::Ok, format!("{}{unit} on the base", baseline.value), None);
+    report.add(
+        "metric",
+        CheckStatus::Ok,
+        format!("{}{unit} on the base", baseline.value),
+        None,
+    );
     let percent = 100.0 * metric.design_effect;
     let noise_percent = 100.0 * baseline.noise;
     let detail = if baseline.noise == 0.0 {
         "none: the readings are equal, a comparison takes 2 pairs".to_owned()
     } else {
         let (low, high) = noise::expected_pairs(&PairedRule::new(metric, baseline.noise));
-        format!("{noise_percent:.1} %: finding {percent:.0} % takes about {} to {} runs", 2 * low, 2 * high)
+        format!(
+            "{noise_percent:.1} %: finding {percent:.0} % takes about {} to {} runs",
+            2 * low,
+            2 * high
+        )
     };
     report.add("noise", CheckStatus::Ok, detail, None);
     Ok(())

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use super::CampaignError;
 use super::clock;
 use super::emitter::Emitter;
 use super::experiment::Champion;
 use super::folder::{RunFolder, list_runs};
 use super::gate::{Gate, ModelService};
 use super::workshop::{HostFacts, Side, Workshop};
-use super::CampaignError;
-use crate::decide::{ideas, noise};
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
 use crate::decide::record::{GuardBase, Record, VERSION};
+use crate::decide::{ideas, noise};
 use crate::event::{EventKind, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
@@ -75,8 +75,11 @@ pub async fn run(
 ) -> Result<RunOutcome, CampaignError> {
     let runs_dir = repo.runs_dir();
     repo.ignore_runs()?;
-    let unfinished =
-        if request.fresh { None } else { unfinished_run(&runs_dir, &request.marker)? };
+    let unfinished = if request.fresh {
+        None
+    } else {
+        unfinished_run(&runs_dir, &request.marker)?
+    };
     let resumed = unfinished.is_some();
     let (run, base) = match unfinished {
         Some(found) => found,
@@ -92,9 +95,14 @@ pub async fn run(
     let marker = &workshop.marker;
     let max_experiments = request.experiments.unwrap_or(marker.limits.max_experiments);
     folder.create()?;
-    let gate =
-        Gate::open(&marker.agent, request.service, marker.limits.max_cost_usd, &request.host, &folder.audit())
-            .await?;
+    let gate = Gate::open(
+        &marker.agent,
+        request.service,
+        marker.limits.max_cost_usd,
+        &request.host,
+        &folder.audit(),
+    )
+    .await?;
     let (ledger, records) = if resumed {
         let opened = Ledger::open(&folder.ledger())?;
         (opened.ledger, opened.records)
@@ -123,7 +131,9 @@ pub async fn run(
         resumed,
     });
     let base = workshop.base_side().await?;
-    let base = workshop.prepare(base, &mut emitter, &request.cancel).await?;
+    let base = workshop
+        .prepare(base, &mut emitter, &request.cancel)
+        .await?;
     let mut campaign = Campaign {
         workshop,
         gate,
@@ -140,11 +150,21 @@ pub async fn run(
     };
     campaign.repair()?;
     let ended = campaign.go().await;
-    let Campaign { gate, progress, run, .. } = campaign;
+    let Campaign {
+        gate,
+        progress,
+        run,
+        ..
+    } = campaign;
     gate.close().await;
     let reason = ended?;
     let kept = progress.kept();
-    Ok(RunOutcome { run, reason, kept, progress })
+    Ok(RunOutcome {
+        run,
+        reason,
+        kept,
+        progress,
+    })
 }
 
 /// Returns the newest run of `marker` with its progress; `None` where there is none.
@@ -152,11 +172,16 @@ pub async fn run(
 /// # Errors
 ///
 /// Those of the run folder and the ledger.
-pub fn latest_progress(runs_dir: &Path, marker: &str) -> Result<Option<(RunFolder, Progress)>, CampaignError> {
+pub fn latest_progress(
+    runs_dir: &Path,
+    marker: &str,
+) -> Result<Option<(RunFolder, Progress)>, CampaignError> {
     for run in list_runs(runs_dir)? {
         let folder = RunFolder::new(runs_dir, &run);
         let records = ledger::read(&folder.ledger())?;
-        let Some(Record::RunOpened { marker: of, .. }) = records.first() else { continue };
+        let Some(Record::RunOpened { marker: of, .. }) = records.first() else {
+            continue;
+        };
         if of == marker {
             let progress = fold(&run, &records)?;
             return Ok(Some((folder, progress)));
@@ -172,7 +197,13 @@ fn unfinished_run(
 ) -> Result<Option<(RunId, crate::model::CommitId)>, CampaignError> {
     for run in list_runs(runs_dir)? {
         let records = ledger::read(&RunFolder::new(runs_dir, &run).ledger())?;
-        let Some(Record::RunOpened { marker: of, marker_digest, base, .. }) = records.first() else {
+        let Some(Record::RunOpened {
+            marker: of,
+            marker_digest,
+            base,
+            ..
+        }) = records.first()
+        else {
             continue;
         };
         if *of == marker.name {
@@ -185,7 +216,10 @@ fn unfinished_run(
 }
 
 pub(super) fn fold(run: &RunId, records: &[Record]) -> Result<Progress, CampaignError> {
-    let broken = |problem: String| CampaignError::BrokenRun { run: run.to_string(), problem };
+    let broken = |problem: String| CampaignError::BrokenRun {
+        run: run.to_string(),
+        problem,
+    };
     Progress::fold(records.iter().cloned())
         .map_err(|problem| broken(problem.to_string()))?
         .ok_or_else(|| broken("it holds no record".into()))
@@ -206,15 +240,23 @@ impl Campaign<'_> {
         self.ledger.append(&record)?;
         self.records.push(record);
         self.progress = fold(&self.run, &self.records)?;
-        self.folder.write("results.tsv", ledger::results_tsv(&self.progress).as_bytes())?;
-        self.folder.write("ideas.md", ideas::ideas(&self.progress.experiments).as_bytes())
+        self.folder.write(
+            "results.tsv",
+            ledger::results_tsv(&self.progress).as_bytes(),
+        )?;
+        self.folder.write(
+            "ideas.md",
+            ideas::ideas(&self.progress.experiments).as_bytes(),
+        )
     }
 
     /// Moves the champion's branch to where the ledger says it is.
     pub fn repair(&mut self) -> Result<(), CampaignError> {
         if self.progress.champion != self.progress.base {
             let marker = &self.workshop.marker.name;
-            self.workshop.repo.move_champion(marker, &self.progress.champion)?;
+            self.workshop
+                .repo
+                .move_champion(marker, &self.progress.champion)?;
         }
         Ok(())
     }
@@ -240,7 +282,10 @@ impl Campaign<'_> {
                         kept: self.progress.kept(),
                         experiments: self.progress.counted(),
                         champion: self.progress.champion.clone(),
-                        champion_value: self.progress.champion_value.expect("measured before it finished"),
+                        champion_value: self
+                            .progress
+                            .champion_value
+                            .expect("measured before it finished"),
                     });
                     return Ok(reason);
                 }
@@ -265,9 +310,18 @@ impl Campaign<'_> {
 
     /// Runs the guards on the base commit, then reads its metric until the noise is known.
     async fn measure_baseline(&mut self) -> Result<(), CampaignError> {
-        let Self { workshop, emitter, base, cancel, .. } = self;
+        let Self {
+            workshop,
+            emitter,
+            base,
+            cancel,
+            ..
+        } = self;
         let (record, built) = workshop.baseline(&base.measured, emitter, cancel).await?;
-        self.champion = Some(Champion { side: self.base.clone(), built });
+        self.champion = Some(Champion {
+            side: self.base.clone(),
+            built,
+        });
         self.record(Record::BaselineMeasured {
             value: record.value,
             noise: record.noise,
@@ -278,11 +332,17 @@ impl Campaign<'_> {
 
     /// Returns the champion ready to be measured, making it on first use.
     pub async fn ready_champion(&mut self) -> Result<(), CampaignError> {
-        let stands = self.champion.as_ref().is_some_and(|c| c.side.commit == self.progress.champion);
+        let stands = self
+            .champion
+            .as_ref()
+            .is_some_and(|c| c.side.commit == self.progress.champion);
         if stands {
             return Ok(());
         }
-        let side = self.workshop.side_of(&self.base, &self.progress.champion).await?;
+        let side = self
+            .workshop
+            .side_of(&self.base, &self.progress.champion)
+            .await?;
         let built = self
             .workshop
             .build(&side.measured, &self.cancel)
@@ -294,7 +354,11 @@ impl Campaign<'_> {
 
     /// Emits what was decided; called after the ledger has it.
     pub fn announce(&mut self, decided: EventKind) -> Result<(), CampaignError> {
-        if let EventKind::Decided { verdict: Verdict::Keep, .. } = &decided {
+        if let EventKind::Decided {
+            verdict: Verdict::Keep,
+            ..
+        } = &decided
+        {
             self.repair()?;
         }
         self.emitter.emit(decided);
@@ -313,7 +377,9 @@ impl Workshop {
         let Some(step) = &self.marker.prepare else {
             return Ok(base);
         };
-        emitter.emit(EventKind::Preparing { command: step.command.clone() });
+        emitter.emit(EventKind::Preparing {
+            command: step.command.clone(),
+        });
         let mut output = super::capture::Capture::new(64 << 10);
         let execution = crate::sandbox::Execution {
             snapshot: &base.agent,
@@ -329,12 +395,21 @@ impl Workshop {
         let finished = self.sandbox.execute(execution, &mut output).await?;
         if !finished.exit.is_success() {
             let how = super::measure::describe(finished.exit, step.timeout);
-            return Err(CampaignError::Prepare(format!("it {how}\n{}", output.for_people(8 << 10))));
+            return Err(CampaignError::Prepare(format!(
+                "it {how}\n{}",
+                output.for_people(8 << 10)
+            )));
         }
-        emitter.emit(EventKind::Prepared { seconds: finished.wall.as_secs_f64() });
+        emitter.emit(EventKind::Prepared {
+            seconds: finished.wall.as_secs_f64(),
+        });
         let agent = finished.remains.into_snapshot()?;
         let measured = self.with_hidden(&agent).await?;
-        Ok(Side { commit: base.commit, agent, measured })
+        Ok(Side {
+            commit: base.commit,
+            agent,
+            measured,
+        })
     }
 
     /// Measures the base commit: guards green, then 3 to 8 readings of the metric.
@@ -350,7 +425,10 @@ impl Workshop {
     ) -> Result<(Baseline, Snapshot), CampaignError> {
         let mut guards = Vec::new();
         for guard in &self.marker.guards {
-            emitter.emit(EventKind::GuardStarted { experiment: None, guard: guard.name.clone() });
+            emitter.emit(EventKind::GuardStarted {
+                experiment: None,
+                guard: guard.name.clone(),
+            });
             let result = self.run_guard(guard, None, measured, cancel).await?;
             emitter.emit(EventKind::GuardFinished {
                 experiment: None,
@@ -365,7 +443,10 @@ impl Workshop {
                     guard.name, result.detail, result.output
                 )));
             }
-            guards.push(GuardBase { name: guard.name.clone(), value: result.value });
+            guards.push(GuardBase {
+                name: guard.name.clone(),
+                value: result.value,
+            });
         }
         let built = self
             .build(measured, cancel)
@@ -373,23 +454,42 @@ impl Workshop {
             .map_err(CampaignError::BaselineNotGreen)?;
         let mut readings: Vec<Metric> = Vec::new();
         // Three equal readings are taken for a deterministic metric; noise needs a few more.
-        while readings.len() < 3 || (readings.len() < 8 && readings.iter().any(|r| *r != readings[0])) {
+        while readings.len() < 3
+            || (readings.len() < 8 && readings.iter().any(|r| *r != readings[0]))
+        {
             let reading = self.read_metric(&built, cancel).await?;
             let value = reading.value.map_err(|why| {
                 CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
             })?;
-            emitter.emit(EventKind::BaselineReading { value, seconds: reading.wall.as_secs_f64() });
+            emitter.emit(EventKind::BaselineReading {
+                value,
+                seconds: reading.wall.as_secs_f64(),
+            });
             readings.push(value);
         }
         let noise = noise::noise(&readings);
         let value = noise::median_reading(&readings);
         let count = u32::try_from(readings.len()).expect("at most 8");
-        emitter.emit(EventKind::BaselineMeasured { value, noise, readings: count });
+        emitter.emit(EventKind::BaselineMeasured {
+            value,
+            noise,
+            readings: count,
+        });
         if let Some(claimed) = self.marker.metric.baseline
             && (claimed.get() - value.get()).abs() > 0.1 * value.get().abs()
         {
-            emitter.warn(format!("`metric.baseline` says {claimed}, measured was {value}"));
+            emitter.warn(format!(
+                "`metric.baseline` says {claimed}, measured was {value}"
+            ));
         }
-        Ok((Baseline { value, noise, readings, guards }, built))
+        Ok((
+            Baseline {
+                value,
+                noise,
+                readings,
+                guards,
+            },
+            built,
+        ))
     }
 }

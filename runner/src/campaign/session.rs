@@ -50,9 +50,14 @@ pub(super) async fn run_session(
     let command = launch(spec, &gate.program.inside, request.brief, request.resume);
     let mut env = command.env;
     env.extend(gate.env());
-    let file = File::options().create(true).append(true).open(request.transcript).map_err(|cause| {
-        CampaignError::Folder { path: request.transcript.to_owned(), cause }
-    })?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(request.transcript)
+        .map_err(|cause| CampaignError::Folder {
+            path: request.transcript.to_owned(),
+            cause,
+        })?;
     let mark = gate.gateway().map(Gateway::mark).unwrap_or_default();
     let mut ear = Ear {
         transcript: Transcript::new(spec.protocol),
@@ -95,8 +100,12 @@ pub(super) async fn run_session(
     let mut report = ear.transcript.finish(&Circumstances {
         ending: ending(finished.exit),
         stderr: &stderr,
-        reset_ms: metered.as_ref().and_then(|metered| metered.rate_limit_reset_ms),
-        is_over_budget: metered.as_ref().is_some_and(|metered| metered.budget_exceeded),
+        reset_ms: metered
+            .as_ref()
+            .and_then(|metered| metered.rate_limit_reset_ms),
+        is_over_budget: metered
+            .as_ref()
+            .is_some_and(|metered| metered.budget_exceeded),
         now_ms: clock::now_ms(),
     });
     if metered.is_some_and(|metered| metered.auth_failed) {
@@ -106,7 +115,10 @@ pub(super) async fn run_session(
     }
     // The gateway's meter is the authority on tokens and money; turns only the agent counts.
     let usage = match gate.gateway() {
-        Some(gateway) => Usage { turns: report.usage.turns, ..gateway.usage_since(mark) },
+        Some(gateway) => Usage {
+            turns: report.usage.turns,
+            ..gateway.usage_since(mark)
+        },
         None => report.usage,
     };
     ear.emitter.emit(EventKind::AgentFinished {
@@ -115,7 +127,11 @@ pub(super) async fn run_session(
         seconds: finished.wall.as_secs_f64(),
         outcome: report.outcome.word().to_owned(),
     });
-    Ok(Session { report, usage, finished })
+    Ok(Session {
+        report,
+        usage,
+        finished,
+    })
 }
 
 /// Completes when the model's service has refused the credential: no retry can mend that.
@@ -153,19 +169,32 @@ impl OutputSink for Ear<'_, '_> {
         let experiment = self.experiment;
         for heard in self.transcript.push(chunk) {
             let kind = match heard {
-                Heard::Started { session, model, .. } => {
-                    EventKind::AgentStarted { experiment, session, model }
-                }
+                Heard::Started { session, model, .. } => EventKind::AgentStarted {
+                    experiment,
+                    session,
+                    model,
+                },
                 Heard::Text(text) => EventKind::AgentText { experiment, text },
-                Heard::Tool { name, summary } => {
-                    EventKind::AgentTool { experiment, tool: name, summary }
-                }
-                Heard::Denied { tool, message } => {
-                    EventKind::AgentDenied { experiment, tool, message }
-                }
-                Heard::Retry { attempt, error_status, delay_ms } => {
-                    EventKind::AgentRetry { experiment, attempt, error_status, delay_ms }
-                }
+                Heard::Tool { name, summary } => EventKind::AgentTool {
+                    experiment,
+                    tool: name,
+                    summary,
+                },
+                Heard::Denied { tool, message } => EventKind::AgentDenied {
+                    experiment,
+                    tool,
+                    message,
+                },
+                Heard::Retry {
+                    attempt,
+                    error_status,
+                    delay_ms,
+                } => EventKind::AgentRetry {
+                    experiment,
+                    attempt,
+                    error_status,
+                    delay_ms,
+                },
                 Heard::Other => continue,
             };
             self.emitter.emit(kind);

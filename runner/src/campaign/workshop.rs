@@ -64,7 +64,9 @@ impl Workshop {
         if marker.sandbox.backend == BackendChoice::Container {
             return Err(CampaignError::Refused {
                 marker: marker.name,
-                refusals: vec!["the container backend is not built yet; use `backend: process`".into()],
+                refusals: vec![
+                    "the container backend is not built yet; use `backend: process`".into(),
+                ],
             });
         }
         let tree = Tree::new(repo.tree(&base)?.into_iter().map(|(path, kind)| {
@@ -89,7 +91,10 @@ impl Workshop {
         if !marker.target.mutable.is_empty() && !tree.entries().any(|(path, _)| is_mutable(path)) {
             let problem = "no file of the base commit is mutable; `target.mutable` matches nothing \
                            that `target.immutable` and the harness leave free";
-            return Err(CampaignError::Marker { marker: marker.name, problem: problem.into() });
+            return Err(CampaignError::Marker {
+                marker: marker.name,
+                problem: problem.into(),
+            });
         }
         let request = plan_request(&marker, host)?;
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
@@ -102,7 +107,14 @@ impl Workshop {
             state: host.state.clone(),
             run_label: marker.name.clone(),
         })?;
-        Ok(Self { repo, marker, base, policy, plan, sandbox: Box::new(sandbox) })
+        Ok(Self {
+            repo,
+            marker,
+            base,
+            policy,
+            plan,
+            sandbox: Box::new(sandbox),
+        })
     }
 
     /// Makes the snapshots of the base commit.
@@ -111,15 +123,21 @@ impl Workshop {
     ///
     /// Those of the repository and the sandbox.
     pub async fn base_side(&self) -> Result<Side, CampaignError> {
-        let visible = self.repo.entries(&self.base, |path| !self.is_hidden(path))?;
-        let git = self.repo.agent_git(&self.base, &|path| !self.is_hidden(path), None)?;
-        let mut entries = visible
-            
-            .chain(git.into_iter().map(Ok));
+        let visible = self
+            .repo
+            .entries(&self.base, |path| !self.is_hidden(path))?;
+        let git = self
+            .repo
+            .agent_git(&self.base, &|path| !self.is_hidden(path), None)?;
+        let mut entries = visible.chain(git.into_iter().map(Ok));
         let agent = self.sandbox.import(&mut entries, &self.plan).await?;
         drop(entries);
         let measured = self.with_hidden(&agent).await?;
-        Ok(Side { commit: self.base.clone(), agent, measured })
+        Ok(Side {
+            commit: self.base.clone(),
+            agent,
+            measured,
+        })
     }
 
     /// Returns `agent` with the hidden files of the base commit in place.
@@ -136,7 +154,10 @@ impl Workshop {
         if hidden.is_empty() {
             return Ok(agent.clone());
         }
-        Ok(self.sandbox.derive(agent, hidden, Vec::new(), &self.plan).await?)
+        Ok(self
+            .sandbox
+            .derive(agent, hidden, Vec::new(), &self.plan)
+            .await?)
     }
 
     /// Makes the snapshots of `commit`, which differs from `base` by accepted changes only.
@@ -150,11 +171,24 @@ impl Workshop {
         }
         let changes = self.repo.changes_between(&base.commit, commit)?;
         let (mut added, removed) = split(changes);
-        let measured =
-            self.sandbox.derive(&base.measured, added.clone(), removed.clone(), &self.plan).await?;
-        added.extend(self.repo.agent_git(commit, &|path| !self.is_hidden(path), Some(&base.commit))?);
-        let agent = self.sandbox.derive(&base.agent, added, removed, &self.plan).await?;
-        Ok(Side { commit: commit.clone(), agent, measured })
+        let measured = self
+            .sandbox
+            .derive(&base.measured, added.clone(), removed.clone(), &self.plan)
+            .await?;
+        added.extend(self.repo.agent_git(
+            commit,
+            &|path| !self.is_hidden(path),
+            Some(&base.commit),
+        )?);
+        let agent = self
+            .sandbox
+            .derive(&base.agent, added, removed, &self.plan)
+            .await?;
+        Ok(Side {
+            commit: commit.clone(),
+            agent,
+            measured,
+        })
     }
 
     /// Says whether an agent's change of `path` may become part of a candidate.
@@ -174,10 +208,16 @@ fn split(changes: Vec<Change>) -> (Vec<SnapshotEntry>, Vec<RepoPath>) {
     for Change { path, kind } in changes {
         match kind {
             ChangeKind::Write { bytes, executable } => {
-                added.push(SnapshotEntry { path, kind: FileKind::File { bytes, executable } });
+                added.push(SnapshotEntry {
+                    path,
+                    kind: FileKind::File { bytes, executable },
+                });
             }
             ChangeKind::Link { target } => {
-                added.push(SnapshotEntry { path, kind: FileKind::Symlink { target } });
+                added.push(SnapshotEntry {
+                    path,
+                    kind: FileKind::Symlink { target },
+                });
             }
             ChangeKind::Delete => removed.push(path),
         }
@@ -195,37 +235,63 @@ fn compile_policy(marker: &Marker, tree: &Tree) -> Result<Policy, CampaignError>
         immutable: marker.target.immutable.clone(),
         hidden: marker.target.hidden.clone(),
         scratch: marker.target.scratch.clone(),
-        named_by_harness: commands.flat_map(|command| files_named_by(command, tree)).collect(),
+        named_by_harness: commands
+            .flat_map(|command| files_named_by(command, tree))
+            .collect(),
     };
-    let marker_error = |problem: String| CampaignError::Marker { marker: marker.name.clone(), problem };
+    let marker_error = |problem: String| CampaignError::Marker {
+        marker: marker.name.clone(),
+        problem,
+    };
     Policy::new(&rules).map_err(|problems| {
-        marker_error(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        marker_error(
+            problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; "),
+        )
     })
 }
 
 fn plan_request(marker: &Marker, host: &HostFacts) -> Result<PlanRequest, CampaignError> {
-    let marker_error = |problem: String| CampaignError::Marker { marker: marker.name.clone(), problem };
+    let marker_error = |problem: String| CampaignError::Marker {
+        marker: marker.name.clone(),
+        problem,
+    };
     let preset = Preset::named(&marker.sandbox.policy).ok_or_else(|| {
-        marker_error(format!("there is no policy preset `{}`", marker.sandbox.policy))
+        marker_error(format!(
+            "there is no policy preset `{}`",
+            marker.sandbox.policy
+        ))
     })?;
     let mut views = Vec::new();
     for path in &preset.read {
         // A preset names what many machines have; what is not there is not needed.
         let source = expand_home(path, host.home.as_deref());
         if let Some(source) = source.filter(|source| source.exists()) {
-            views.push(View { target: source.clone(), source });
+            views.push(View {
+                target: source.clone(),
+                source,
+            });
         }
     }
     for path in &marker.sandbox.read {
-        let source = expand_home(Path::new(path), host.home.as_deref())
-            .ok_or_else(|| marker_error(format!("`sandbox.read`: `{path}` needs HOME, which is not set")))?;
+        let source = expand_home(Path::new(path), host.home.as_deref()).ok_or_else(|| {
+            marker_error(format!(
+                "`sandbox.read`: `{path}` needs HOME, which is not set"
+            ))
+        })?;
         if !source.is_absolute() || !source.exists() {
             return Err(marker_error(format!(
                 "`sandbox.read`: `{}` is not an existing absolute path",
                 source.display()
             )));
         }
-        views.push(View { target: source.clone(), source });
+        views.push(View {
+            target: source.clone(),
+            source,
+        });
     }
     let mut env: BTreeMap<String, String> = preset.env.clone();
     env.extend(marker.sandbox.env.clone());

@@ -10,7 +10,11 @@ impl Marker {
     /// change; none at all when it is empty.
     pub fn for_exec(writable: &[String]) -> Self {
         let config = parse_config(TEXT, "exec", Dialect::Autoclave).expect("the text is constant");
-        let mut marker = config.markers.into_iter().next().expect("the text holds one marker");
+        let mut marker = config
+            .markers
+            .into_iter()
+            .next()
+            .expect("the text holds one marker");
         marker.target.mutable = writable.to_vec();
         marker
     }
@@ -23,6 +27,9 @@ mod tests {
     #[test]
     fn only_the_named_globs_are_mutable() {
         assert_eq!(Marker::for_exec(&[]).target.mutable, Vec::<String>::new());
-        assert_eq!(Marker::for_exec(&["src/**".into()]).target.mutable, ["src/**"]);
+        assert_eq!(
+            Marker::for_exec(&["src/**".into()]).target.mutable,
+            ["src/**"]
+        );
     }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use git2::{Repository, RepositoryInitOptions, Signature};
 
+use super::Repo;
 use super::candidate::{EMAIL, NAME};
 use super::error::{Doing, RepoError};
-use super::Repo;
 
 impl Repo {
     /// Creates a repository in the existing directory `path` that holds `files`, committed.
@@ -27,14 +27,23 @@ impl Repo {
         let mut index = created.index().doing(doing)?;
         for (name, bytes) in files {
             let file = path.join(name);
-            let written = fs::create_dir_all(file.with_file_name("")).and_then(|()| fs::write(&file, bytes));
-            written.map_err(|cause| RepoError::Io { action: "write", path: file, cause })?;
+            let written =
+                fs::create_dir_all(file.with_file_name("")).and_then(|()| fs::write(&file, bytes));
+            written.map_err(|cause| RepoError::Io {
+                action: "write",
+                path: file,
+                cause,
+            })?;
             index.add_path(Path::new(name)).doing(doing)?;
         }
         index.write().doing(doing)?;
-        let tree = created.find_tree(index.write_tree().doing(doing)?).doing(doing)?;
+        let tree = created
+            .find_tree(index.write_tree().doing(doing)?)
+            .doing(doing)?;
         let author = Signature::now(NAME, EMAIL).doing(doing)?;
-        created.commit(Some("HEAD"), &author, &author, message, &tree, &[]).doing(doing)?;
+        created
+            .commit(Some("HEAD"), &author, &author, message, &tree, &[])
+            .doing(doing)?;
         Self::discover(path)
     }
 }

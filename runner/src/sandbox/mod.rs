@@ -136,6 +136,10 @@ pub trait Remains: Send {
     /// `classify` says what may be accepted: it is asked for every added, modified or deleted
     /// path, and for the target of every link. `.git` is never looked at. Unchanged bytes under a
     /// changed time, owner or mode are no change. Order: by path.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::Io`] when the files cannot be read.
     fn changes(
         &self,
         accept: &dyn Fn(&RepoPath) -> bool,
@@ -143,6 +147,10 @@ pub trait Remains: Send {
     ) -> Result<Changes, SandboxError>;
 
     /// Keeps the result as a new snapshot, all of it: workspace, scratch and home.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::Io`] when the files cannot be copied.
     fn into_snapshot(self: Box<Self>) -> Result<Snapshot, SandboxError>;
 }
 

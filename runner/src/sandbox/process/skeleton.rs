@@ -69,14 +69,28 @@ pub fn build(
     }
     binds.extend(ETC.iter().map(|name| same(Path::new("/etc").join(name))));
     binds.retain(|bind| bind.source.exists());
-    binds.extend(views.iter().cloned());
     generate_etc(&folder.join("etc"), uid, gid)?;
+    for view in views {
+        if !is_shown(folder, &binds, view) {
+            binds.push(view.clone());
+        }
+    }
     let tmp = folder.join("var/tmp");
     symlink("/tmp", &tmp).during("link", &tmp)?;
     for bind in &binds {
         mount_point(folder, bind)?;
     }
     Ok(binds)
+}
+
+/// Says whether every sandbox shows the target of `view` anyway: bound, linked or generated.
+fn is_shown(folder: &Path, binds: &[Bind], view: &Bind) -> bool {
+    let own = folder.join(view.target.strip_prefix("/").unwrap_or(&view.target));
+    let is_made_here = fs::symlink_metadata(own).is_ok_and(|made| !made.is_dir());
+    is_made_here
+        || binds
+            .iter()
+            .any(|bind| view.target.starts_with(&bind.target))
 }
 
 fn same(path: impl Into<PathBuf>) -> Bind {

@@ -175,7 +175,7 @@ fn private_dir(path: &std::path::Path) -> Result<(), Failure> {
         .map_err(|cause| failure(format!("could not look at `{}`: {cause}", path.display())))?;
     let ours = metadata.is_dir()
         && metadata.uid() == nix::unistd::geteuid().as_raw()
-        && metadata.mode() & 0o077 == 0;
+        && metadata.mode() & 0o777 == 0o700;
     if ours {
         Ok(())
     } else {

@@ -24,6 +24,10 @@ pub struct CheckArgs {
 ///
 /// As the exit codes say; a failed check is [`Exit::Usage`], [`Exit::BaselineNotGreen`] or
 /// [`Exit::SandboxNotEnforced`] after its kind.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a command takes its arguments"
+)]
 pub fn run(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
     let project = Project::open()?;
     let marker = project.marker(args.marker.as_deref())?;

@@ -1,6 +1,7 @@
 //! `autoclave status`.
 
 use autoclave_runner::campaign::latest_progress;
+use autoclave_runner::decide::progress::Progress;
 use autoclave_runner::marker::Status;
 use clap::Args;
 use serde_json::{Value, json};
@@ -37,8 +38,8 @@ pub fn run(_args: &StatusArgs, format: Format) -> Result<Exit, Failure> {
                 Some(_) => "unfinished",
             },
             "ended": progress.and_then(|p| p.closed.as_ref()),
-            "experiments": progress.map_or(0, |p| p.counted()),
-            "kept": progress.map_or(0, |p| p.kept()),
+            "experiments": progress.map_or(0, Progress::counted),
+            "kept": progress.map_or(0, Progress::kept),
             "champion_value": progress.and_then(|p| p.champion_value),
             "cost_usd": progress.map(|p| p.spent),
         }));

@@ -48,7 +48,7 @@ mod tests {
     /// Plays the attempt that follows `done` experiments. Never 3: the escape needs a sandbox.
     fn attempt(folder: &Path, done: usize) {
         let brief = folder.join("brief");
-        std::fs::write(&brief, "- #1 keep\n".repeat(done)).unwrap();
+        std::fs::write(&brief, "1. keep\n".repeat(done)).unwrap();
         let status = Command::new("sh")
             .arg(".demo/agent.sh")
             .current_dir(folder)

@@ -1,8 +1,8 @@
 # A scripted agent. It reads the brief and plays attempt N, where N - 1 experiments are listed in
-# the brief as done: one line "- #K ..." for each. Its last line of output is its summary.
+# the brief as done: one line "K. ..." for each. Its last line of output is its summary.
 set -u
 
-attempt=$(($(grep -c '^- #[0-9]') + 1))
+attempt=$(($(grep -c '^[0-9][0-9]*\. ') + 1))
 
 # rewrite: replaces src/count.sh with standard input.
 rewrite() { cat >src/count.sh; }

@@ -138,7 +138,11 @@ impl Said {
                     let from = (from..self.tail.len()).find(|&at| self.tail.is_char_boundary(at));
                     self.tail.drain(..from.unwrap_or(0));
                 }
-                if !text.trim().is_empty() {
+                if let Some(message) = text.strip_prefix("denied: ") {
+                    self.denials = self.denials.saturating_add(1);
+                    let (tool, message) = ("command".to_owned(), cut(message, TEXT_CHARS));
+                    heard.push(Heard::Denied { tool, message });
+                } else if !text.trim().is_empty() {
                     heard.push(Heard::Text(cut(&text, TEXT_CHARS)));
                 }
             }

@@ -14,7 +14,8 @@ pub struct Capture {
 pub struct Tail {
     bytes: Vec<u8>,
     limit: usize,
-    dropped: u64,
+    /// Bytes that came, kept or not.
+    seen: u64,
 }
 
 impl Capture {
@@ -35,7 +36,7 @@ impl Capture {
                 continue;
             }
             let start = bytes.len().saturating_sub(limit);
-            let cut = tail.dropped + start as u64;
+            let cut = tail.seen - (bytes.len() - start) as u64;
             text.push_str(&format!("--- {label}"));
             if cut > 0 {
                 text.push_str(&format!(", first {cut} bytes left out"));
@@ -65,13 +66,14 @@ impl Tail {
         Self {
             bytes: Vec::new(),
             limit,
-            dropped: 0,
+            seen: 0,
         }
     }
 
     /// Takes the next bytes.
     pub fn push(&mut self, chunk: &[u8]) {
         self.bytes.extend_from_slice(chunk);
+        self.seen += chunk.len() as u64;
         // Cut rarely: moving the tail for every chunk would cost quadratic time.
         if self.bytes.len() > 2 * self.limit {
             self.cut();
@@ -81,7 +83,6 @@ impl Tail {
     fn cut(&mut self) {
         let excess = self.bytes.len().saturating_sub(self.limit);
         self.bytes.drain(..excess);
-        self.dropped += excess as u64;
     }
 
     /// Returns the kept bytes, at most the limit.

@@ -129,7 +129,7 @@ fn improvement_is_kept_regression_discarded_and_the_key_never_seen() {
         run.status.code(),
         Some(0),
         "{}",
-        String::from_utf8_lossy(&run.stderr)
+        String::from_utf8_lossy(&run.stdout)
     );
 
     let results = json(&journey.run(&["results", "-m", "smaller", "--json"]));

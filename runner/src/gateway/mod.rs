@@ -268,7 +268,8 @@ async fn converse(stream: UnixStream, proxy: Arc<Proxy>) {
         .header_read_timeout(HEAD_TIME)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
-        .keep_alive(false)
+        // Claude Code sends its next request on the same connection; a closed one loses it.
+        .keep_alive(true)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(cause) = ended {

@@ -1,5 +1,7 @@
 //! Whole runs through the binary: the real Claude Code, the scripted model, the real sandbox.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

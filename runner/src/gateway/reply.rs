@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
@@ -58,6 +58,8 @@ impl Refusal {
         *reply.status_mut() = self.status;
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Nothing more is read from who sent what is refused.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         if self.status.is_client_error() {
             // The public client libraries heed this.
             headers.insert(

@@ -149,11 +149,13 @@ async fn attacks_on_the_framing_do_not_reach_the_service() {
 }
 
 #[tokio::test]
-async fn second_request_behind_the_first_is_not_read() {
+async fn second_request_behind_the_first_needs_the_token_of_its_own() {
     let stage = stage().await;
     let request = stage.post(BODY);
-    let reply = stage.send(&format!("{request}{request}")).await;
+    let bare = request.replace(stage.gateway.token(), "another");
+    let reply = stage.send(&format!("{request}{bare}")).await;
     assert_eq!(status(&reply), 200);
+    assert!(reply.contains("HTTP/1.1 401"), "{reply}");
     assert_eq!(stage.seen().len(), 1);
 }
 

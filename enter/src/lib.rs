@@ -2,4 +2,6 @@
 
 mod spec;
 
-pub use spec::{Bind, Instruction, Landlock, Proof, Rlimits, Spec, Status};
+pub use spec::{
+    Bind, Contained, Instruction, Landlock, Proof, Rlimits, Spec, Status, Write, WriteKind,
+};

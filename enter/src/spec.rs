@@ -101,6 +101,44 @@ pub struct Proof {
     pub connect: Option<i32>,
 }
 
+/// What the helper does as the first process of a container: all that the engine has not done.
+///
+/// It comes on standard input: its length (8 bytes, little endian), this as JSON, the contents of
+/// `writes` in order, then the command's own standard input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Contained {
+    /// Starts each status line on standard error, so that the command cannot forge one.
+    pub nonce: String,
+    pub has_network: bool,
+    /// The workspace; `writes` and `removals` are relative to it.
+    pub directory: PathBuf,
+    /// Applied first: files that are gone, as bytes of the path.
+    pub removals: Vec<Vec<u8>>,
+    pub writes: Vec<Write>,
+    /// Bytes that all files of the command may take together.
+    pub disk_bytes: u64,
+    /// Program and arguments, as bytes.
+    pub argv: Vec<Vec<u8>>,
+    /// The whole environment, as bytes.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// One file or link that a container gets before its command starts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Write {
+    pub path: Vec<u8>,
+    pub kind: WriteKind,
+}
+
+/// What is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteKind {
+    Directory,
+    File { bytes: u64, is_executable: bool },
+    Link { target: Vec<u8> },
+}
+
 /// Lines on the status channel, as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -33,10 +33,7 @@ impl Channel {
     }
 
     pub fn send_failure(&mut self, failure: Failure) -> io::Result<()> {
-        self.send(&Status::Failed {
-            step: failure.step,
-            errno: failure.errno,
-        })
+        self.send(&failure.into_status())
     }
 }
 
@@ -61,5 +58,12 @@ impl Failure {
     pub fn new(step: &str, errno: i32) -> Self {
         let step = step.chars().take(800).collect();
         Self { step, errno }
+    }
+
+    pub fn into_status(self) -> Status {
+        Status::Failed {
+            step: self.step,
+            errno: self.errno,
+        }
     }
 }

@@ -1,0 +1,202 @@
+//! The first process of a container: completes its files, proves it, runs the command, reaps.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Read, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use autoclave_enter::{Contained, Status, Write, WriteKind};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::command;
+use crate::status::{During, Failure};
+
+/// The largest description that is read; what it describes comes after it.
+const MAX_SPEC_BYTES: u64 = 64 << 20;
+
+/// Does all that [`Contained`] says and reports on standard error.
+pub fn run() -> ExitCode {
+    let mut nonce = String::new();
+    let outcome = contain(&mut nonce);
+    let status = match outcome {
+        Ok(status) => status,
+        Err(failure) => failure.into_status(),
+    };
+    let is_told = send(&nonce, &status).and_then(|()| send(&nonce, &Status::Gone));
+    ExitCode::from(if is_told.is_ok() { 0 } else { 7 })
+}
+
+fn contain(nonce: &mut String) -> Result<Status, Failure> {
+    let mut input = Input;
+    let spec = read_spec(&mut input)?;
+    nonce.clone_from(&spec.nonce);
+    // The command has the same uid: it must not read the nonce here.
+    prctl::set_dumpable(false).during("become undumpable")?;
+    for path in &spec.removals {
+        remove(&spec.directory, path)?;
+    }
+    for write in &spec.writes {
+        put(&spec.directory, write, &mut input)?;
+    }
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).during("forbid core dumps")?;
+    setrlimit(Resource::RLIMIT_FSIZE, spec.disk_bytes, spec.disk_bytes)
+        .during("limit the size of files")?;
+    let proof = command::prove_contained(spec.has_network)?;
+    send(&spec.nonce, &Status::Enforced(Box::new(proof))).during("report")?;
+    let mut words = spec.argv.iter().map(|word| OsStr::from_bytes(word));
+    let program = words.next().unwrap_or_default();
+    let env = spec
+        .env
+        .iter()
+        .map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value)));
+    let started = Command::new(program)
+        .args(words)
+        .env_clear()
+        .envs(env)
+        .current_dir(&spec.directory)
+        .process_group(0)
+        .spawn();
+    let child = match started {
+        Ok(child) => child,
+        Err(error) => {
+            let errno = error.raw_os_error().unwrap_or(Errno::EIO as i32);
+            return Ok(Status::NotStarted { errno });
+        }
+    };
+    let ended = wait_for(Pid::from_raw(child.id().cast_signed()))?;
+    end_all()?;
+    Ok(ended)
+}
+
+/// Waits for the command; everything else that dies is reaped on the way.
+fn wait_for(command: Pid) -> Result<Status, Failure> {
+    loop {
+        match waitpid(None::<Pid>, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == command => {
+                return Ok(Status::Exited { code });
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == command => {
+                let signal = signal as i32;
+                return Ok(Status::Signalled { signal });
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Failure::new("wait for the command", errno as i32)),
+        }
+    }
+}
+
+/// Kills what the command left running, and waits until it is gone.
+fn end_all() -> Result<(), Failure> {
+    loop {
+        match kill(Pid::from_raw(-1), Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(Failure::new("kill what was left", errno as i32)),
+        }
+        match waitpid(None::<Pid>, None) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) => return Ok(()),
+            Err(errno) => return Err(Failure::new("wait for what was left", errno as i32)),
+        }
+    }
+}
+
+fn read_spec(input: &mut Input) -> Result<Contained, Failure> {
+    let mut length = [0; 8];
+    input.read_exact(&mut length).during("read the spec")?;
+    let length = u64::from_le_bytes(length);
+    if length > MAX_SPEC_BYTES {
+        return Err(Failure::new("read a spec of that size", 0));
+    }
+    let mut text = Vec::new();
+    input
+        .take(length)
+        .read_to_end(&mut text)
+        .during("read the spec")?;
+    serde_json::from_slice(&text).map_err(|_| Failure::new("read the spec", 0))
+}
+
+fn remove(workspace: &Path, path: &[u8]) -> Result<(), Failure> {
+    let path = workspace.join(OsStr::from_bytes(path));
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.during(&format!("remove {}", path.display())),
+    }
+}
+
+fn put(workspace: &Path, write: &Write, input: &mut Input) -> Result<(), Failure> {
+    let path = workspace.join(OsStr::from_bytes(&write.path));
+    let what = format!("write {}", path.display());
+    let parent = match write.kind {
+        WriteKind::Directory => Some(path.clone()),
+        WriteKind::File { .. } | WriteKind::Link { .. } => path.parent().map(PathBuf::from),
+    };
+    if let Some(parent) = parent {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .during(&what)?;
+    }
+    match &write.kind {
+        WriteKind::Directory => Ok(()),
+        WriteKind::File {
+            bytes,
+            is_executable,
+        } => {
+            clear(&path).during(&what)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .during(&what)?;
+            let copied = io::copy(&mut input.take(*bytes), &mut file).during(&what)?;
+            if copied != *bytes {
+                return Err(Failure::new("read the contents of files", 0));
+            }
+            let mode = if *is_executable { 0o755 } else { 0o644 };
+            fs::set_permissions(&path, Permissions::from_mode(mode)).during(&what)
+        }
+        WriteKind::Link { target } => {
+            clear(&path).during(&what)?;
+            symlink(OsStr::from_bytes(target), &path).during(&what)
+        }
+    }
+}
+
+/// Makes room for a file: what is there, of whatever kind, goes.
+fn clear(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes one status line: a byte that starts no text, the nonce, JSON.
+fn send(nonce: &str, status: &Status) -> io::Result<()> {
+    let mut line = format!("\n\x1e{nonce} ").into_bytes();
+    serde_json::to_writer(&mut line, status)?;
+    line.push(b'\n');
+    io::stderr().write_all(&line)
+}
+
+/// Standard input, not a byte further than asked for: the rest is the command's.
+struct Input;
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(nix::unistd::read(io::stdin().as_fd(), buffer)?)
+    }
+}

@@ -1,5 +1,6 @@
 //! The seam to what contains a command: `(snapshot, command, plan) -> (execution, changes)`.
 
+pub mod container;
 pub mod process;
 
 use std::collections::BTreeMap;

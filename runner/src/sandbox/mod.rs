@@ -1,6 +1,7 @@
 //! The seam to what contains a command: `(snapshot, command, plan) -> (execution, changes)`.
 
 pub mod container;
+mod owners;
 pub mod process;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,5 @@
 //! Snapshots as stacks of overlay layers, and their files' owners.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -10,10 +9,11 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use autoclave_policies::{Grant, Identity, Plan, RepoPath};
+use autoclave_policies::{Plan, RepoPath};
 use nix::sys::stat::{Mode, SFlag, mknod};
 
 use crate::model::{FileKind, SnapshotEntry};
+use crate::sandbox::owners::{Attributes, Owners};
 use crate::sandbox::{HOME, SandboxError, SnapshotParts, WORKSPACE};
 
 /// The process backend's snapshot: layers, topmost first.
@@ -81,7 +81,7 @@ impl<'a> LayerWriter<'a> {
         };
         let workspace = writer.at(WORKSPACE);
         make_directory(&workspace).during("make", &workspace)?;
-        writer.owners.root().apply(&workspace)?;
+        apply(&writer.owners.root(), &workspace)?;
         Ok(writer)
     }
 
@@ -91,7 +91,7 @@ impl<'a> LayerWriter<'a> {
         let parent = home.parent().unwrap_or(self.layer.path());
         make_directory(parent).during("make", parent)?;
         make_directory(&home).during("make", &home)?;
-        self.owners.attributes(true, 0o755).apply(&home)
+        apply(&self.owners.home(), &home)
     }
 
     pub fn write(&self, entry: &SnapshotEntry) -> Result<(), SandboxError> {
@@ -110,11 +110,11 @@ impl<'a> LayerWriter<'a> {
                     .during("make", &path)?;
                 file.write_all(bytes).during("write", &path)?;
                 let mode = if *executable { 0o755 } else { 0o644 };
-                self.owners.file(&entry.path, mode).apply(&path)
+                apply(&self.owners.file(&entry.path, mode), &path)
             }
             FileKind::Symlink { target } => {
                 symlink(std::ffi::OsStr::from_bytes(target), &path).during("link", &path)?;
-                self.owners.file(&entry.path, 0).own(&path)
+                own(&self.owners.file(&entry.path, 0), &path)
             }
         }
     }
@@ -135,7 +135,7 @@ impl<'a> LayerWriter<'a> {
             self.directory(&parent)?;
         }
         make_directory(&host).during("make", &host)?;
-        self.owners.directory(path).apply(&host)
+        apply(&self.owners.directory(path), &host)
     }
 
     /// Hides what the layers beneath have at `path`.
@@ -160,90 +160,17 @@ impl<'a> LayerWriter<'a> {
     }
 }
 
-/// Whose each path of the workspace is, and with which mode.
-struct Owners {
-    user: Option<(u32, u32)>,
-    trees: BTreeSet<RepoPath>,
-    open: BTreeSet<RepoPath>,
-    is_root_open: bool,
-    files: BTreeSet<RepoPath>,
+fn apply(attributes: &Attributes, path: &Path) -> Result<(), SandboxError> {
+    own(attributes, path)?;
+    // After the owner: chown(2) clears mode bits.
+    let mode = Permissions::from_mode(attributes.mode);
+    fs::set_permissions(path, mode).during("set the mode of", path)
 }
 
-impl Owners {
-    fn new(plan: &Plan) -> Self {
-        let mut owners = Self {
-            user: match plan.identity {
-                Identity::SecondUid { uid, gid } => Some((uid, gid)),
-                Identity::SameUser => None,
-            },
-            trees: BTreeSet::new(),
-            open: BTreeSet::new(),
-            is_root_open: false,
-            files: BTreeSet::new(),
-        };
-        // The command's own, always: nothing of it is ever read back.
-        owners.trees.extend(RepoPath::try_from(".git"));
-        for grant in &plan.grants {
-            match grant.clone() {
-                Grant::Tree { path, .. } => drop(owners.trees.insert(path)),
-                Grant::Open { path: Some(path) } => drop(owners.open.insert(path)),
-                Grant::Open { path: None } => owners.is_root_open = true,
-                Grant::File { path } => drop(owners.files.insert(path)),
-            }
-        }
-        owners
-    }
-
-    fn root(&self) -> Attributes {
-        self.attributes(false, if self.is_root_open { 0o1777 } else { 0o755 })
-    }
-
-    fn directory(&self, path: &RepoPath) -> Attributes {
-        if self.open.contains(path) {
-            return self.attributes(false, 0o1777);
-        }
-        self.attributes(self.is_in_tree(path), 0o755)
-    }
-
-    fn file(&self, path: &RepoPath, mode: u32) -> Attributes {
-        self.attributes(self.files.contains(path) || self.is_in_tree(path), mode)
-    }
-
-    fn attributes(&self, is_users: bool, mode: u32) -> Attributes {
-        let owner = self.user.map(|user| if is_users { user } else { (0, 0) });
-        Attributes { owner, mode }
-    }
-
-    fn is_in_tree(&self, path: &RepoPath) -> bool {
-        let mut at = Some(path.clone());
-        while let Some(path) = at {
-            if self.trees.contains(&path) {
-                return true;
-            }
-            at = path.parent();
-        }
-        false
-    }
-}
-
-struct Attributes {
-    /// `None`: left as it is.
-    owner: Option<(u32, u32)>,
-    mode: u32,
-}
-
-impl Attributes {
-    fn apply(&self, path: &Path) -> Result<(), SandboxError> {
-        self.own(path)?;
-        // After the owner: chown(2) clears mode bits.
-        fs::set_permissions(path, Permissions::from_mode(self.mode)).during("set the mode of", path)
-    }
-
-    fn own(&self, path: &Path) -> Result<(), SandboxError> {
-        match self.owner {
-            Some((uid, gid)) => lchown(path, Some(uid), Some(gid)).during("give away", path),
-            None => Ok(()),
-        }
+fn own(attributes: &Attributes, path: &Path) -> Result<(), SandboxError> {
+    match attributes.owner {
+        Some((uid, gid)) => lchown(path, Some(uid), Some(gid)).during("give away", path),
+        None => Ok(()),
     }
 }
 

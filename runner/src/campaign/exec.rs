@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use autoclave_policies::Class;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
@@ -71,8 +72,12 @@ pub async fn exec(
         cancel: request.cancel,
     };
     let finished = workshop.sandbox.execute(execution, output).await?;
-    let accept = |path: &_| workshop.is_mutable(path);
-    let changes = finished.remains.changes(&accept, ChangeLimits::default())?;
+    let policy = &workshop.policy;
+    let accept = |path: &_| policy.class_of(path) == Class::Mutable;
+    let changes = finished
+        .remains
+        .changes(&accept, ChangeLimits::default())
+        .await?;
     let commit = match request.branch {
         Some(branch) if !changes.accepted.is_empty() => {
             Some(commit_to(&workshop, &branch, &subject, &changes.accepted)?)

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use autoclave_policies::Class;
+
 use super::CampaignError;
 use super::clock;
 use super::compare::Sides;
@@ -181,11 +183,13 @@ impl Campaign<'_> {
             if let Some(ending) = stopped_by(&session) {
                 return Ok(ending);
             }
-            let accept = |path: &_| self.workshop.is_mutable(path);
+            let policy = &self.workshop.policy;
+            let accept = |path: &_| policy.class_of(path) == Class::Mutable;
             let seen = session
                 .finished
                 .remains
-                .changes(&accept, ChangeLimits::default())?;
+                .changes(&accept, ChangeLimits::default())
+                .await?;
             changes = merge(changes, seen.accepted);
             attempt.dropped.extend(seen.dropped);
             if let AgentOutcome::Failed { message } = &session.report.outcome {
@@ -221,7 +225,7 @@ impl Campaign<'_> {
                     });
                     text = rework_brief(&guard, &output, reworks);
                     resume = session.report.session.clone();
-                    start = session.finished.remains.into_snapshot()?;
+                    start = session.finished.remains.into_snapshot().await?;
                 }
             }
         }

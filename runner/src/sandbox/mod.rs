@@ -1,6 +1,7 @@
 //! The seam to what contains a command: `(snapshot, command, plan) -> (execution, changes)`.
 
 pub mod container;
+mod intake;
 mod owners;
 pub mod process;
 
@@ -58,6 +59,9 @@ pub trait Sandbox: Send + Sync {
         execution: Execution<'a>,
         output: &'a mut dyn OutputSink,
     ) -> BoxFuture<'a, Result<Finished, SandboxError>>;
+
+    /// Removes what is left of this backend's own; called once, when no snapshot is used any more.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// Any error of a caller's iterator.
@@ -142,18 +146,18 @@ pub trait Remains: Send {
     /// # Errors
     ///
     /// [`SandboxError::Io`] when the files cannot be read.
-    fn changes(
-        &self,
-        accept: &dyn Fn(&RepoPath) -> bool,
+    fn changes<'a>(
+        &'a self,
+        accept: &'a (dyn Fn(&RepoPath) -> bool + Sync),
         limits: ChangeLimits,
-    ) -> Result<Changes, SandboxError>;
+    ) -> BoxFuture<'a, Result<Changes, SandboxError>>;
 
     /// Keeps the result as a new snapshot, all of it: workspace, scratch and home.
     ///
     /// # Errors
     ///
     /// [`SandboxError::Io`] when the files cannot be copied.
-    fn into_snapshot(self: Box<Self>) -> Result<Snapshot, SandboxError>;
+    fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>>;
 }
 
 /// How much an execution may have changed before the rest is dropped.
@@ -241,6 +245,13 @@ pub enum SandboxError {
     },
     #[error("could not read the files of the snapshot")]
     Entries(#[source] BoxError),
+    /// A container engine refused or did not answer.
+    #[error("could not {action}")]
+    Engine {
+        action: &'static str,
+        #[source]
+        cause: BoxError,
+    },
     #[error("{0}")]
     Backend(String),
 }

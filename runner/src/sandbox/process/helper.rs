@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-static BYTES: &[u8] = include_bytes!(env!("AUTOCLAVE_ENTER"));
+/// The helper, a static binary where the target allows it.
+pub static BYTES: &[u8] = include_bytes!(env!("AUTOCLAVE_ENTER"));
 
 /// The helper as a sealed file in memory: no path leads to it, nobody can change it.
 #[derive(Debug)]

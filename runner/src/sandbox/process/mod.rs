@@ -1,7 +1,7 @@
 //! The process backend: namespaces, an overlay, ownership, Landlock and seccomp.
 
 mod cgroup;
-mod helper;
+pub(super) mod helper;
 mod keep;
 mod launch;
 mod layer;
@@ -244,6 +244,11 @@ impl Sandbox for ProcessSandbox {
             let layers = layers(execution.snapshot)?;
             launch::run(&self.shared, layers, execution, output).await
         })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        // Layers and folders go with what is dropped.
+        Box::pin(async {})
     }
 }
 

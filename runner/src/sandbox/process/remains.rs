@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use autoclave_policies::RepoPath;
+use futures::future::BoxFuture;
 
 use super::launch::Hull;
 use super::layer::{Layer, Layers};
@@ -21,20 +22,22 @@ pub struct ProcessRemains {
 }
 
 impl Remains for ProcessRemains {
-    fn changes(
-        &self,
-        accept: &dyn Fn(&RepoPath) -> bool,
+    fn changes<'a>(
+        &'a self,
+        accept: &'a (dyn Fn(&RepoPath) -> bool + Sync),
         limits: ChangeLimits,
-    ) -> Result<Changes, SandboxError> {
-        upper::changes(&self.upper, &self.layers, accept, limits)
+    ) -> BoxFuture<'a, Result<Changes, SandboxError>> {
+        Box::pin(async move { upper::changes(&self.upper, &self.layers, accept, limits) })
     }
 
-    fn into_snapshot(self: Box<Self>) -> Result<Snapshot, SandboxError> {
-        let (path, _) = self.shared.new_path("layer");
-        let layer = keep::copy(&self.upper, path)?;
-        drop(self.hull);
-        let mut layers = vec![Arc::new(layer)];
-        layers.extend(self.layers);
-        Ok(Snapshot(Arc::new(Layers(layers))))
+    fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>> {
+        Box::pin(async move {
+            let (path, _) = self.shared.new_path("layer");
+            let layer = keep::copy(&self.upper, path)?;
+            drop(self.hull);
+            let mut layers = vec![Arc::new(layer)];
+            layers.extend(self.layers);
+            Ok(Snapshot(Arc::new(Layers(layers))))
+        })
     }
 }

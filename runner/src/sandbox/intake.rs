@@ -1,0 +1,100 @@
+//! Which of the changes that an execution made are taken, within which limits.
+
+use autoclave_policies::RepoPath;
+
+use super::{ChangeLimits, Changes};
+use crate::model::{Change, ChangeKind, Dropped};
+
+const MAX_DROPPED: usize = 1000;
+
+/// Takes changes one by one, whatever backend found them.
+pub struct Intake<'a> {
+    accept: &'a (dyn Fn(&RepoPath) -> bool + Sync),
+    limits: ChangeLimits,
+    bytes: u64,
+    accepted: Vec<Change>,
+    dropped: Vec<Dropped>,
+    more_dropped: usize,
+}
+
+impl<'a> Intake<'a> {
+    pub fn new(accept: &'a (dyn Fn(&RepoPath) -> bool + Sync), limits: ChangeLimits) -> Self {
+        Self {
+            accept,
+            limits,
+            bytes: 0,
+            accepted: Vec::new(),
+            dropped: Vec::new(),
+            more_dropped: 0,
+        }
+    }
+
+    /// Takes a change of `path`, or drops it by name.
+    pub fn take(&mut self, path: RepoPath, kind: ChangeKind) {
+        let size = match &kind {
+            ChangeKind::Write { bytes, .. } => bytes.len() as u64,
+            ChangeKind::Link { .. } | ChangeKind::Delete => 0,
+        };
+        if !(self.accept)(&path) {
+            self.drop(&path, "not mutable");
+        } else if let ChangeKind::Link { target } = &kind
+            && !resolve(&path, target).is_some_and(|target| (self.accept)(&target))
+        {
+            self.drop(&path, "a link that leaves the mutable set");
+        } else if self.accepted.len() >= self.limits.entries {
+            self.drop(&path, "more changes than allowed");
+        } else if size > self.limits.total_bytes.saturating_sub(self.bytes) {
+            self.drop(&path, "larger than what is left of the allowed bytes");
+        } else {
+            self.bytes += size;
+            self.accepted.push(Change { path, kind });
+        }
+    }
+
+    /// Drops a change; `why` is a fragment for people.
+    pub fn drop(&mut self, path: &RepoPath, why: &str) {
+        if self.dropped.len() < MAX_DROPPED {
+            self.dropped.push(Dropped {
+                path: path.clone(),
+                why: why.to_owned(),
+            });
+        } else {
+            self.more_dropped += 1;
+        }
+    }
+
+    pub fn finish(mut self) -> Changes {
+        self.accepted.sort_by(|a, b| a.path.cmp(&b.path));
+        self.dropped.sort_by(|a, b| a.path.cmp(&b.path));
+        if self.more_dropped > 0
+            && let Some(last) = self.dropped.last_mut()
+        {
+            last.why = format!("{}, and {} more", last.why, self.more_dropped);
+        }
+        Changes {
+            accepted: self.accepted,
+            dropped: self.dropped,
+        }
+    }
+}
+
+/// Returns where a relative link leads by its text alone, or `None` where that is outside of the
+/// workspace or depends on other links (a `..` after a name).
+pub fn resolve(link: &RepoPath, target: &[u8]) -> Option<RepoPath> {
+    let mut base = link.parent();
+    let mut names = target.split(|b| *b == b'/').peekable();
+    if target.starts_with(b"/") {
+        return None;
+    }
+    while let Some(name) = names.next_if(|name| matches!(*name, b"." | b"..")) {
+        if name == b".." {
+            base = base?.parent();
+        }
+    }
+    let rest = names.collect::<Vec<_>>().join(&b'/');
+    let rest = rest.strip_suffix(b"/").unwrap_or(&rest);
+    match base {
+        Some(base) => base.join(rest).ok(),
+        None => RepoPath::new(rest).ok(),
+    }
+}

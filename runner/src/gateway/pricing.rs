@@ -1,8 +1,9 @@
-//! What tokens cost.
+//! What tokens cost: the one table of prices.
 //!
-//! List prices of the public price page as of January 2026, for the standard tier. They serve the
-//! budget; the invoice of the service is what counts. A model that is not listed costs as much as
-//! the dearest one, so that a budget is never passed by not knowing.
+//! Unverified list prices as of January 2026, for the standard tier, written down from memory of
+//! the public price page. They serve the budget; the invoice of the service is what counts. A model
+//! that is not listed costs as much as the dearest one, so that a budget is never passed by not
+//! knowing. Prompts of more than 200,000 tokens cost more for some models, and for all of them here.
 
 use crate::model::Cost;
 
@@ -59,11 +60,24 @@ const HAIKU: Price = price(1_000, 5_000);
 const HAIKU_3_5: Price = price(800, 4_000);
 const HAIKU_3: Price = price(250, 1_250);
 const DEAREST: &Price = &OPUS_4;
+/// A prompt of more tokens than this costs twice as much, its output 1.5 times.
+const LONG_PROMPT: u64 = 200_000;
 /// 10 dollars per thousand.
 const WEB_SEARCH_MICRODOLLARS: u64 = 10_000;
 
 const fn price(input: u64, output: u64) -> Price {
     Price { input, output }
+}
+
+/// Returns what a request may cost at most: all of it written to a cache, and an answer as long as
+/// it allows. The number of its tokens is estimated, on the safe side for English.
+pub fn worst_cost(model: &str, request_tokens: u64, max_tokens: u64) -> Cost {
+    let tokens = Tokens {
+        cache_write: request_tokens,
+        output: max_tokens,
+        ..Tokens::default()
+    };
+    cost(model, tokens)
 }
 
 /// Returns the list price of `tokens` of `model`, rounded up to a millionth of a dollar.
@@ -72,6 +86,14 @@ const fn price(input: u64, output: u64) -> Price {
 pub fn cost(model: &str, tokens: Tokens) -> Cost {
     let family = FAMILIES.iter().find(|(part, _)| model.contains(part));
     let price = family.map_or(DEAREST, |(_, price)| price);
+    let price = if tokens.total_input() > LONG_PROMPT {
+        Price {
+            input: price.input * 2,
+            output: price.output * 3 / 2,
+        }
+    } else {
+        Price { ..*price }
+    };
     // In hundredths of thousandths of a millionth, so that every factor is a whole number.
     let of_tokens = [
         (tokens.input, price.input * 100),
@@ -93,16 +115,18 @@ pub fn cost(model: &str, tokens: Tokens) -> Cost {
 mod tests {
     use super::*;
 
-    const MILLION: u64 = 1_000_000;
+    /// Few enough not to make a long prompt.
+    const TENTH: u64 = 100_000;
 
+    /// In dollars per million tokens of each.
     fn dollars(model: &str, tokens: Tokens) -> f64 {
-        cost(model, tokens).dollars()
+        cost(model, tokens).dollars() * 10.0
     }
 
     fn input_and_output() -> Tokens {
         Tokens {
-            input: MILLION,
-            output: MILLION,
+            input: TENTH,
+            output: TENTH,
             ..Tokens::default()
         }
     }
@@ -130,26 +154,52 @@ mod tests {
     fn unknown_model_costs_as_much_as_the_dearest() {
         assert_eq!(
             cost("gpt", input_and_output()),
-            Cost::from_microdollars(90 * MILLION)
+            Cost::from_microdollars(90 * TENTH)
         );
         assert_eq!(
             cost("", input_and_output()),
-            Cost::from_microdollars(90 * MILLION)
+            Cost::from_microdollars(90 * TENTH)
         );
     }
 
     #[test]
     fn caches_have_their_own_price() {
         let tokens = Tokens {
-            cache_write: MILLION,
-            cache_write_hour: MILLION,
-            cache_read: MILLION,
+            cache_write: 10_000,
+            cache_write_hour: 10_000,
+            cache_read: 10_000,
             ..Tokens::default()
         };
         // 3 x (1.25 + 2 + 0.1)
         assert_eq!(
             cost("claude-sonnet-4-5", tokens),
-            Cost::from_microdollars(10_050_000)
+            Cost::from_microdollars(100_500)
+        );
+    }
+
+    #[test]
+    fn long_prompt_costs_more() {
+        let tokens = |input| Tokens {
+            input,
+            output: 1_000,
+            ..Tokens::default()
+        };
+        assert_eq!(
+            cost("claude-sonnet-4-5", tokens(200_000)),
+            Cost::from_microdollars(600_000 + 15_000)
+        );
+        assert_eq!(
+            cost("claude-sonnet-4-5", tokens(200_001)),
+            Cost::from_microdollars(1_200_006 + 22_500)
+        );
+    }
+
+    #[test]
+    fn worst_case_is_a_full_answer_to_an_uncached_prompt() {
+        // 4000 tokens at 5 dollars a million, 1000 at 1.25.
+        assert_eq!(
+            worst_cost("claude-haiku-4-5", 1_000, 4_000),
+            Cost::from_microdollars(20_000 + 1_250)
         );
     }
 

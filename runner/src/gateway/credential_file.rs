@@ -148,8 +148,8 @@ mod tests {
             })
     }
 
-    fn credential(kind: CredentialKind, secret: &str) -> Result<Credential, String> {
-        Ok(Credential::new(kind, secret).unwrap())
+    fn credential(kind: CredentialKind, secret: &str) -> Credential {
+        Credential::new(kind, secret).unwrap()
     }
 
     #[test]
@@ -163,8 +163,8 @@ mod tests {
             ("sk-ant-oat01-x", OauthToken, "sk-ant-oat01-x"),
         ];
         for (text, kind, secret) in cases {
-            assert_eq!(read(text, 0o600), credential(kind, secret), "{text}");
-            assert_eq!(read(text, 0o400), credential(kind, secret), "{text}");
+            assert_eq!(read(text, 0o600), Ok(credential(kind, secret)), "{text}");
+            assert_eq!(read(text, 0o400), Ok(credential(kind, secret)), "{text}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use autoclave_runner::campaign::ModelService;
 use autoclave_runner::gateway::{
-    Credential, CredentialError, CredentialFile, CredentialFileError, Trust, Upstream,
+    Credential, CredentialError, CredentialFile, CredentialFileError, Prices, Trust, Upstream,
 };
 
 use crate::diagnostic::Failure;
@@ -29,6 +29,7 @@ pub fn from_environment(file: Option<&Path>) -> Result<Option<ModelService>, Fai
     Ok(Some(ModelService {
         credential,
         upstream: upstream()?,
+        prices: prices()?,
         credential_file,
     }))
 }
@@ -113,6 +114,17 @@ fn upstream() -> Result<Upstream, Failure> {
              are not spoken. Unset it, or list the upstream in NO_PROXY."
         ))
     })
+}
+
+fn prices() -> Result<Prices, Failure> {
+    let Some(path) = variable("AUTOCLAVE_PRICES") else {
+        return Ok(Prices::default());
+    };
+    let failure = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Failure::new(Exit::Usage, error).hint(format!("AUTOCLAVE_PRICES names `{path}`."))
+    };
+    let text = std::fs::read_to_string(&path).map_err(|cause| failure(cause.into()))?;
+    Prices::parse(&text).map_err(|error| failure(error.into()))
 }
 
 fn first(names: &[&'static str]) -> Option<(&'static str, String)> {

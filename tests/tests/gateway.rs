@@ -295,7 +295,7 @@ fn credential_that_is_open_missing_or_ambiguous_is_refused_without_being_shown()
 }
 
 #[test]
-fn proxy_and_certificates_that_cannot_be_used_are_refused_by_name() {
+fn proxy_certificates_and_prices_that_cannot_be_used_are_refused_by_name() {
     let bench = Bench::new();
     let with = |name: &str, value: &str| {
         bench.refusal(|command| {
@@ -309,6 +309,10 @@ fn proxy_and_certificates_that_cannot_be_used_are_refused_by_name() {
     assert_eq!(
         with("SSL_CERT_FILE", "/nowhere/ca.pem"),
         "could not read certificates from `/nowhere/ca.pem`"
+    );
+    assert_eq!(
+        with("AUTOCLAVE_PRICES", bench.path("key").to_str().unwrap()),
+        "the prices are not of the form `{\"MODEL\": {\"input\": 3, \"output\": 15}}`"
     );
     assert_eq!(
         with("ANTHROPIC_BASE_URL", "http://api.anthropic.com"),

@@ -58,6 +58,7 @@ pub fn run(args: GatewayArgs, format: Format) -> Result<Exit, Failure> {
         audit: audit.clone(),
         folder: folder.clone(),
         max_cost: args.max_cost_usd,
+        prices: service.prices,
         allow_server_tools: false,
         limits: TimeLimits::default(),
     };

@@ -9,7 +9,7 @@ use autoclave_policies::View;
 use super::CampaignError;
 use super::workshop::HostFacts;
 use crate::agent::{AgentProgram, locate};
-use crate::gateway::{Credential, Gateway, GatewayOptions, TimeLimits, Upstream};
+use crate::gateway::{Credential, Gateway, GatewayOptions, Prices, TimeLimits, Upstream};
 use crate::marker::{AgentSpec, Protocol};
 use crate::model::Cost;
 use crate::sandbox::Network;
@@ -19,6 +19,7 @@ use crate::sandbox::Network;
 pub struct ModelService {
     pub credential: Credential,
     pub upstream: Upstream,
+    pub prices: Prices,
     /// The file that the credential was read from; absolute and without links.
     pub credential_file: Option<PathBuf>,
 }
@@ -90,6 +91,7 @@ impl Gate {
             Some(ModelService {
                 credential,
                 upstream,
+                prices,
                 ..
             }) => {
                 fs::create_dir_all(&folder).map_err(|cause| CampaignError::Folder {
@@ -102,6 +104,7 @@ impl Gate {
                     folder: folder.clone(),
                     audit: audit.to_owned(),
                     max_cost,
+                    prices,
                     allow_server_tools: false,
                     limits: TimeLimits::default(),
                 };
@@ -166,6 +169,7 @@ mod tests {
             let service = ModelService {
                 credential: Credential::new(CredentialKind::ApiKey, "k").unwrap(),
                 upstream: Upstream::default(),
+                prices: Prices::default(),
                 credential_file: Some(file),
             };
             match service.refuse_visible([home.join(seen).as_path()]) {

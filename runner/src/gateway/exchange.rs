@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 
 use super::audit::{AuditLine, shown};
-use super::pricing::{self, Tokens};
+use super::pricing::Tokens;
 use super::proxy::Proxy;
 use super::reply::Refusal;
 use super::tally::{self, Tally};
@@ -83,7 +83,7 @@ impl Drop for Exchange {
         let cost_usd = if tokens == Tokens::default() {
             Cost::ZERO
         } else {
-            pricing::cost(model.unwrap_or_default(), tokens)
+            self.proxy.prices.cost(model.unwrap_or_default(), tokens)
         };
         let usage = Usage {
             turns: u32::from(self.tally.is_some()),

@@ -55,6 +55,7 @@ pub use self::credential::{Credential, CredentialError, CredentialKind};
 pub use self::credential_file::{CredentialFile, CredentialFileError};
 pub use self::limits::TimeLimits;
 pub use self::meter::Metered;
+pub use self::pricing::{Prices, PricesError};
 pub use self::trust::{Trust, TrustError};
 pub use self::tunnel::TunnelProxyError;
 pub use self::upstream::{Upstream, UpstreamError};
@@ -74,6 +75,7 @@ pub struct GatewayOptions {
     /// The audit file; appended to.
     pub audit: PathBuf,
     pub max_cost: Option<Cost>,
+    pub prices: Prices,
     /// Lets tools through that the service runs, which may reach the net.
     pub allow_server_tools: bool,
     pub limits: TimeLimits,
@@ -134,6 +136,7 @@ impl Gateway {
             credential: options.credential,
             upstream: options.upstream,
             max_cost: options.max_cost,
+            prices: options.prices,
             server_tools: if options.allow_server_tools {
                 ServerTools::Allowed
             } else {

@@ -3,7 +3,11 @@
 //! Unverified list prices as of January 2026, for the standard tier, written down from memory of
 //! the public price page. They serve the budget; the invoice of the service is what counts. A model
 //! that is not listed costs as much as the dearest one, so that a budget is never passed by not
-//! knowing. Prompts of more than 200,000 tokens cost more for some models, and for all of them here.
+//! knowing. A user may give prices of their own, which come first. Prompts of more than 200,000 tokens cost more for some models, and for all of them here.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 
 use crate::model::Cost;
 
@@ -33,6 +37,7 @@ impl Tokens {
 }
 
 /// Price of a family in thousandths of a dollar per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Price {
     input: u64,
     output: u64,
@@ -59,7 +64,7 @@ const SONNET: Price = price(3_000, 15_000);
 const HAIKU: Price = price(1_000, 5_000);
 const HAIKU_3_5: Price = price(800, 4_000);
 const HAIKU_3: Price = price(250, 1_250);
-const DEAREST: &Price = &OPUS_4;
+const DEAREST: Price = OPUS_4;
 /// A prompt of more tokens than this costs twice as much, its output 1.5 times.
 const LONG_PROMPT: u64 = 200_000;
 /// 10 dollars per thousand.
@@ -69,30 +74,97 @@ const fn price(input: u64, output: u64) -> Price {
     Price { input, output }
 }
 
-/// Returns what a request may cost at most: all of it written to a cache, and an answer as long as
-/// it allows. The number of its tokens is estimated, on the safe side for English.
-pub fn worst_cost(model: &str, request_tokens: u64, max_tokens: u64) -> Cost {
-    let tokens = Tokens {
-        cache_write: request_tokens,
-        output: max_tokens,
-        ..Tokens::default()
-    };
-    cost(model, tokens)
+/// The prices in force: the table's, and before them those that a user gave.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prices {
+    /// By the beginning of a model's name.
+    own: BTreeMap<String, Price>,
 }
 
-/// Returns the list price of `tokens` of `model`, rounded up to a millionth of a dollar.
-///
+/// Dollars per million tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnPrice {
+    input: f64,
+    output: f64,
+}
+
+/// Says why a text holds no prices.
+#[derive(Debug, thiserror::Error)]
+pub enum PricesError {
+    #[error("the prices are not of the form `{{\"MODEL\": {{\"input\": 3, \"output\": 15}}}}`")]
+    Form(#[source] serde_json::Error),
+    #[error("a price of `{0}` is not between 0 and 1000000 dollars per million tokens")]
+    Amount(String),
+}
+
+impl Prices {
+    /// Reads `{"MODEL": {"input": 3, "output": 15}}`: dollars per million tokens of the models whose
+    /// names start so; the longest such name counts.
+    ///
+    /// # Errors
+    ///
+    /// A variant of [`PricesError`] for each rule.
+    pub fn parse(json: &str) -> Result<Self, PricesError> {
+        let read: BTreeMap<String, OwnPrice> =
+            serde_json::from_str(json).map_err(PricesError::Form)?;
+        let mut own = BTreeMap::new();
+        for (model, price) in read {
+            let (Some(input), Some(output)) = (thousandths(price.input), thousandths(price.output))
+            else {
+                return Err(PricesError::Amount(model));
+            };
+            own.insert(model, Price { input, output });
+        }
+        Ok(Self { own })
+    }
+
+    fn of(&self, model: &str) -> Price {
+        let own = self.own.iter().filter(|(name, _)| model.starts_with(*name));
+        let listed = || FAMILIES.iter().find(|(part, _)| model.contains(part));
+        match own.max_by_key(|(name, _)| name.len()) {
+            Some((_, price)) => *price,
+            None => listed().map_or(DEAREST, |(_, price)| *price),
+        }
+    }
+
+    /// Returns what a request may cost at most: all of it written to a cache, and an answer as long
+    /// as it allows. The number of its tokens is estimated, on the safe side for English.
+    pub(super) fn worst_cost(&self, model: &str, request_tokens: u64, max_tokens: u64) -> Cost {
+        let tokens = Tokens {
+            cache_write: request_tokens,
+            output: max_tokens,
+            ..Tokens::default()
+        };
+        self.cost(model, tokens)
+    }
+
+    /// Returns the price of `tokens` of `model`, rounded up to a millionth of a dollar.
+    pub(super) fn cost(&self, model: &str, tokens: Tokens) -> Cost {
+        priced(self.of(model), tokens)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range was checked"
+)]
+fn thousandths(dollars: f64) -> Option<u64> {
+    (0.0..=1_000_000.0)
+        .contains(&dollars)
+        .then(|| (dollars * 1_000.0).ceil() as u64)
+}
+
 /// Writing to a cache costs 1.25 times the input price (2 times for the hour), reading 0.1 times.
-pub fn cost(model: &str, tokens: Tokens) -> Cost {
-    let family = FAMILIES.iter().find(|(part, _)| model.contains(part));
-    let price = family.map_or(DEAREST, |(_, price)| price);
+fn priced(price: Price, tokens: Tokens) -> Cost {
     let price = if tokens.total_input() > LONG_PROMPT {
         Price {
             input: price.input * 2,
             output: price.output * 3 / 2,
         }
     } else {
-        Price { ..*price }
+        price
     };
     // In hundredths of thousandths of a millionth, so that every factor is a whole number.
     let of_tokens = [
@@ -117,6 +189,10 @@ mod tests {
 
     /// Few enough not to make a long prompt.
     const TENTH: u64 = 100_000;
+
+    fn cost(model: &str, tokens: Tokens) -> Cost {
+        Prices::default().cost(model, tokens)
+    }
 
     /// In dollars per million tokens of each.
     fn dollars(model: &str, tokens: Tokens) -> f64 {
@@ -178,6 +254,40 @@ mod tests {
     }
 
     #[test]
+    fn own_price_comes_first_and_the_longest_name_counts() {
+        let json = r#"{"claude-": {"input": 1, "output": 2}, "claude-x": {"input": 0.0005, "output": 30}}"#;
+        let prices = Prices::parse(json).unwrap();
+        let of = |model| prices.cost(model, input_and_output()).microdollars();
+        assert_eq!(of("claude-haiku-4-5"), 3 * TENTH);
+        // Rounded up to a thousandth of a dollar per million.
+        assert_eq!(of("claude-x-20270101"), 30 * TENTH + 100);
+        assert_eq!(of("x-claude-"), 90 * TENTH);
+    }
+
+    #[test]
+    fn prices_that_make_no_sense_are_errors() {
+        for json in [
+            "[]",
+            "{",
+            r#"{"m": 3}"#,
+            r#"{"m": {"input": 3}}"#,
+            r#"{"m": {"input": 3, "output": 1, "cache": 1}}"#,
+        ] {
+            assert!(
+                matches!(Prices::parse(json), Err(PricesError::Form(_))),
+                "{json}"
+            );
+        }
+        for amount in ["-1", "1000001"] {
+            let json = format!(r#"{{"m": {{"input": {amount}, "output": 1}}}}"#);
+            assert_eq!(
+                Prices::parse(&json).unwrap_err().to_string(),
+                "a price of `m` is not between 0 and 1000000 dollars per million tokens"
+            );
+        }
+    }
+
+    #[test]
     fn long_prompt_costs_more() {
         let tokens = |input| Tokens {
             input,
@@ -198,7 +308,7 @@ mod tests {
     fn worst_case_is_a_full_answer_to_an_uncached_prompt() {
         // 4000 tokens at 5 dollars a million, 1000 at 1.25.
         assert_eq!(
-            worst_cost("claude-haiku-4-5", 1_000, 4_000),
+            Prices::default().worst_cost("claude-haiku-4-5", 1_000, 4_000),
             Cost::from_microdollars(20_000 + 1_250)
         );
     }

@@ -20,7 +20,7 @@ use super::exchange::Exchange;
 use super::headers::{incoming, is_event_stream, outgoing};
 use super::limits::{MAX_BODY_BYTES, MAX_ERROR_BYTES, TimeLimits};
 use super::meter::{Meter, Room};
-use super::pricing::worst_cost;
+use super::pricing::Prices;
 use super::relay::Relay;
 use super::reply::{Refusal, ReplyBody, whole};
 use super::screen::{Ask, ServerTools, screen};
@@ -34,6 +34,7 @@ pub struct Proxy {
     pub credential: Credential,
     pub upstream: Upstream,
     pub max_cost: Option<Cost>,
+    pub prices: Prices,
     pub server_tools: ServerTools,
     pub meter: Meter,
     pub audit: Audit,
@@ -135,7 +136,8 @@ async fn reserve(proxy: &Proxy, ask: &Ask, bytes: u64) -> Result<Cost, Refusal> 
     let Some(max_tokens) = ask.max_tokens else {
         return Err(Refusal::invalid("`max_tokens` is missing"));
     };
-    let worst = worst_cost(&ask.model, estimate(bytes).total_input(), max_tokens);
+    let tokens = estimate(bytes).total_input();
+    let worst = proxy.prices.worst_cost(&ask.model, tokens, max_tokens);
     let reserved = async {
         loop {
             let settled = proxy.meter.settled();

@@ -17,7 +17,9 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::task::JoinSet;
 
 use crate::gateway::reply::{ReplyBody, whole};
-use crate::gateway::{Credential, CredentialKind, Gateway, GatewayOptions, TimeLimits, Upstream};
+use crate::gateway::{
+    Credential, CredentialKind, Gateway, GatewayOptions, Prices, TimeLimits, Upstream,
+};
 use crate::model::Cost;
 
 pub const SECRET: &str = "sk-the-real-secret";
@@ -109,6 +111,7 @@ impl Stage {
             folder: folder.path().to_owned(),
             audit: audit.clone(),
             max_cost: setting.max_cost,
+            prices: Prices::default(),
             allow_server_tools: false,
             limits: setting.limits,
         })

@@ -7,7 +7,7 @@ use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::project::{self, Project};
-use crate::runtime;
+use crate::{runtime, service};
 
 /// Try everything a run needs, before a night is spent
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub fn run(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
     let project = Project::open()?;
     let marker = project.marker(args.marker.as_deref())?;
     let host = project::host_facts()?;
-    let has_credential = project::model_service()?.is_some();
+    let has_credential = service::from_environment(None)?.is_some();
     let warnings = project.warnings.clone();
     let report = runtime::block_on(async |cancel| {
         let mut silent = Silent;

@@ -91,6 +91,10 @@ pub async fn run(
     };
     // Everything that can refuse does so before the run's folder exists.
     let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
+    if let Some(service) = &request.service {
+        let views = workshop.plan.views.iter().map(|view| view.source.as_path());
+        service.refuse_visible(views.chain([workshop.repo.work_dir()]))?;
+    }
     let folder = RunFolder::new(&runs_dir, &run);
     let marker = &workshop.marker;
     let max_experiments = request.experiments.unwrap_or(marker.limits.max_experiments);

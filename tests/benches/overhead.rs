@@ -25,14 +25,14 @@ const FILES_PER_DIRECTORY: u32 = 50;
 const CONFIG: &str = "markers:
   - name: discards
     description: Make the number smaller
-    target: {mutable: ['src/**'], hidden: ['d1/d1/**'], scratch: ['target/']}
+    target: {mutable: ['src/**', src/number.txt], hidden: ['d1/d1/**'], scratch: ['target/']}
     metric: {command: 'cat src/number.txt', extract: 'regex:([0-9]+)', direction: lower}
     guard: {command: 'true', rework_attempts: 0}
-    loop: {max_experiments: 100, stop_after_no_gain: 100, refine_after: 100, pivot_after: 100}
+    loop: {max_experiments: 100, stop_after_no_gain: 100, refine_after: 100, pivot_after: 101}
     agent: {command: [sh, -c, 'read n < src/number.txt; echo $((n + 1000)) > src/number.txt'], protocol: none}
   - name: keeps
     description: Make the number smaller
-    target: {mutable: ['src/**'], hidden: ['d1/d1/**'], scratch: ['target/']}
+    target: {mutable: ['src/**', src/number.txt], hidden: ['d1/d1/**'], scratch: ['target/']}
     metric: {command: 'cat src/number.txt', extract: 'regex:([0-9]+)', direction: lower}
     guard: {command: 'true', rework_attempts: 0}
     loop: {max_experiments: 100}
@@ -183,7 +183,11 @@ fn run(binary: &Path, repo: &Path, marker: &str, state: &Path) -> Seen {
         peak_kib = peak_of(child.id()).unwrap_or(peak_kib);
         events.push(serde_json::from_str(&line.unwrap()).unwrap());
     }
-    child.wait().unwrap();
+    let exit = child.wait().unwrap();
+    assert!(
+        !events.is_empty() && events[0]["event"] == "run_started",
+        "the run started: {exit}, {events:?}"
+    );
     let at = |event: &Value| event["at_ms"].as_f64().unwrap();
     let opened = at(&events[0]);
     let snapshot = events

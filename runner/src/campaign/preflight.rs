@@ -191,6 +191,9 @@ fn describe_policy(workshop: &Workshop, report: &mut CheckReport) {
         format!("{grants} grants, everything else read-only"),
         None,
     );
+    for warning in workshop.warnings() {
+        report.add("repository", CheckStatus::Warning, warning, None);
+    }
     if !workshop.plan.in_place.is_empty() {
         let list: Vec<String> = workshop
             .plan

@@ -129,6 +129,9 @@ pub async fn run(
         level: enforcement.level,
         resumed,
     });
+    for warning in workshop.warnings() {
+        emitter.warn(warning);
+    }
     let base = workshop.base().await?;
     let base = workshop
         .prepare(base, &mut emitter, &request.cancel)

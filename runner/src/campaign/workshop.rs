@@ -38,6 +38,8 @@ pub struct Workshop {
     pub policy: Policy,
     pub plan: Plan,
     pub sandbox: Box<dyn Sandbox>,
+    /// The submodules of the base commit: their files are in no sandbox.
+    pub submodules: Vec<RepoPath>,
     /// What all executions until now took.
     pub(super) executions: Cell<Executions>,
 }
@@ -82,6 +84,11 @@ impl Workshop {
             };
             (path, kind)
         }));
+        let submodules = tree
+            .entries()
+            .filter(|(_, kind)| *kind == EntryKind::Submodule)
+            .map(|(path, _)| path.clone())
+            .collect();
         let policy = compile_policy(&marker, &tree)?;
         let probe = probe();
         let capabilities = HostCapabilities {
@@ -119,7 +126,15 @@ impl Workshop {
             policy,
             plan,
             sandbox: Box::new(sandbox),
+            submodules,
             executions: Cell::default(),
+        })
+    }
+
+    /// Returns what a user should know of the repository before a run.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.submodules.iter().map(|path| {
+            format!("submodule `{path}` is an empty directory in every sandbox: its files are not part of the commit")
         })
     }
 

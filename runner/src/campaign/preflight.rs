@@ -191,6 +191,9 @@ fn describe_policy(workshop: &Workshop, report: &mut CheckReport) {
         format!("{grants} grants, everything else read-only"),
         None,
     );
+    for warning in workshop.warnings() {
+        report.add("repository", CheckStatus::Warning, warning, None);
+    }
     if !workshop.plan.in_place.is_empty() {
         let list: Vec<String> = workshop
             .plan
@@ -218,7 +221,7 @@ async fn measure(
     reporter: &mut dyn Reporter,
 ) -> Result<(), CampaignError> {
     let mut emitter = Emitter::unrecorded(reporter);
-    let base = workshop.base_side().await?;
+    let base = workshop.base().await?;
     let mut output = Capture::new(4096);
     let timeout = std::time::Duration::from_secs(60);
     // Every execution proves its enforcement by canaries before its command starts.

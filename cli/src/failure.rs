@@ -32,6 +32,16 @@ impl From<CampaignError> for Failure {
                     "Install Claude Code (npm install -g @anthropic-ai/claude-code) or set `agent.command`.",
                 ),
             ),
+            CampaignError::AgentNotStarted { .. } => (
+                Exit::UsageLimitOrInfrastructure,
+                Some(
+                    "`agent.command` is looked up in the sandbox: name a program of the system, of `sandbox.read`, or of the repository by its path in /workspace.",
+                ),
+            ),
+            CampaignError::Running { .. } => (
+                Exit::RepositoryOrLedger,
+                Some("Wait for it or stop it; other markers can be run beside it."),
+            ),
             CampaignError::Gateway(_) => (Exit::UsageLimitOrInfrastructure, None),
             CampaignError::Unauthorized(_) => (
                 Exit::UsageLimitOrInfrastructure,

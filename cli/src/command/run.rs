@@ -1,6 +1,7 @@
 //! `autoclave run`.
 
 use autoclave_runner::campaign::{self, RunRequest};
+use autoclave_runner::decide::progress::FinishReason;
 use clap::Args;
 
 use crate::diagnostic::Failure;
@@ -50,9 +51,13 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
         };
         Ok(campaign::run(project.repo, request, reporter.as_mut()).await?)
     })?;
-    Ok(if outcome.kept > 0 {
-        Exit::Done
-    } else {
-        Exit::NothingKept
-    })
+    match outcome.reason {
+        FinishReason::Infrastructure => {
+            let message = "several experiments in a row failed for reasons that are not theirs";
+            Err(Failure::new(Exit::UsageLimitOrInfrastructure, message)
+                .hint("`autoclave results` says which; `autoclave run` goes on with the same run."))
+        }
+        _ if outcome.kept == 0 => Ok(Exit::NothingKept),
+        _ => Ok(Exit::Done),
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::CampaignError;
 use super::folder::{RunFolder, list_runs};
-use super::run::fold;
+use super::resume::fold;
 use crate::ledger;
 use crate::model::{CommitId, RunId, Verdict};
 use crate::repo::Repo;

@@ -6,7 +6,7 @@ use super::CampaignError;
 use super::clock;
 use super::emitter::Emitter;
 use super::measure::GuardResult;
-use super::run::latest_progress;
+use super::resume::{latest_progress, lock_marker};
 use super::workshop::{HostFacts, Side, Workshop};
 use crate::decide::noise;
 use crate::decide::progress::{ExperimentRecord, Progress};
@@ -75,6 +75,9 @@ pub async fn finalize(
         cancel,
     } = request;
     let nothing = |problem: String| CampaignError::Nothing { problem };
+    repo.ignore_runs()?;
+    // A run that goes on moves the champion, and measures on the same machine.
+    let _lock = lock_marker(&repo.runs_dir(), &marker.name)?;
     let (folder, progress) = latest_progress(&repo.runs_dir(), &marker.name)?
         .ok_or_else(|| nothing(format!("marker `{}` has no run yet", marker.name)))?;
     let kept: Vec<&ExperimentRecord> = progress

@@ -1,5 +1,6 @@
 //! The loop: does what the pure parts say, and the only place that sees more than one adapter.
 
+mod berth;
 mod capture;
 mod clean;
 mod clock;
@@ -13,8 +14,10 @@ mod folder;
 mod gate;
 mod measure;
 mod preflight;
+mod resume;
 mod run;
 mod session;
+mod wait;
 mod workshop;
 
 pub use clean::{CleanRequest, clean};
@@ -24,5 +27,6 @@ pub use finalize::{FinalizeRequest, Finalized, FinalizedCommit, finalize};
 pub use folder::{RunFolder, list_runs};
 pub use gate::ModelService;
 pub use preflight::{Check, CheckReport, CheckStatus, preflight};
-pub use run::{RunOutcome, RunRequest, latest_progress, run};
+pub use resume::{latest_progress, running};
+pub use run::{RunOutcome, RunRequest, run};
 pub use workshop::{HostFacts, Workshop};

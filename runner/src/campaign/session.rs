@@ -92,9 +92,6 @@ pub(super) async fn run_session(
             }
         }
     };
-    if request.cancel.is_cancelled() {
-        return Err(CampaignError::Interrupted);
-    }
     let metered = gate.gateway().map(Gateway::metered);
     let stderr = String::from_utf8_lossy(ear.stderr.bytes());
     let mut report = ear.transcript.finish(&Circumstances {

@@ -10,6 +10,7 @@ use autoclave_policies::{
 };
 
 use super::CampaignError;
+use super::berth::Berth;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{Repo, TreeKind};
@@ -35,6 +36,8 @@ pub struct Workshop {
     pub policy: Policy,
     pub plan: Plan,
     pub sandbox: Box<dyn Sandbox>,
+    /// Last, so that it is given up when nothing is in it any more.
+    pub(super) berth: Berth,
 }
 
 /// One commit, ready to start sandboxes from.
@@ -103,9 +106,10 @@ impl Workshop {
                 refusals: refusals.iter().map(ToString::to_string).collect(),
             }
         })?;
+        let berth = Berth::take(&host.state)?;
         let sandbox = ProcessSandbox::new(ProcessOptions {
             state: host.state.clone(),
-            run_label: marker.name.clone(),
+            run_label: berth.label().to_owned(),
         })?;
         Ok(Self {
             repo,
@@ -114,6 +118,7 @@ impl Workshop {
             policy,
             plan,
             sandbox: Box::new(sandbox),
+            berth,
         })
     }
 

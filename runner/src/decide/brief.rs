@@ -71,8 +71,13 @@ pub fn brief(facts: &BriefFacts<'_>) -> String {
             quoted(hint)
         ));
     }
-    if !facts.experiments.is_empty() {
-        parts.push(history(facts.experiments));
+    let counted: Vec<&ExperimentRecord> = facts
+        .experiments
+        .iter()
+        .filter(|experiment| experiment.verdict.counts())
+        .collect();
+    if !counted.is_empty() {
+        parts.push(history(&counted));
     }
     parts.push(format!(
         "# Budget\n\n{} minutes for this experiment; {} experiments in all. End with one line that \
@@ -144,9 +149,9 @@ fn rules(facts: &BriefFacts<'_>) -> String {
     sentences.join(" ")
 }
 
-fn history(experiments: &[ExperimentRecord]) -> String {
+fn history(experiments: &[&ExperimentRecord]) -> String {
     let (older, recent) = experiments.split_at(experiments.len().saturating_sub(IN_DETAIL));
-    let mut lines: Vec<String> = older.iter().map(headline).collect();
+    let mut lines: Vec<String> = older.iter().map(|e| headline(e)).collect();
     lines.extend(
         recent
             .iter()
@@ -226,7 +231,7 @@ mod tests {
     fn older_experiments_get_a_line_without_detail() {
         use crate::decide::samples::kept;
         let experiments: Vec<_> = (1..=11).map(kept).collect();
-        let text = history(&experiments);
+        let text = history(&experiments.iter().collect::<Vec<_>>());
         assert!(text.contains("\n1. keep, gain +8.0 %: Use the built-in sort\n2. keep"));
         assert_eq!(text.matches("evidence 4.3").count(), 10);
     }

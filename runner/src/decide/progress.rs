@@ -247,6 +247,16 @@ impl Progress {
         count(self.experiments.iter().filter(|e| e.verdict.counts()))
     }
 
+    /// Returns how many of the last experiments, without a gap, do not count for `reason`.
+    pub fn voids_in_a_row(&self, reason: VoidReason) -> u32 {
+        count(
+            self.experiments
+                .iter()
+                .rev()
+                .take_while(|e| e.verdict == Verdict::Void(reason)),
+        )
+    }
+
     /// Returns the number of the experiment in flight, or else of the next.
     fn next_number(&self) -> ExperimentNumber {
         self.in_flight.unwrap_or_else(|| {
@@ -448,6 +458,16 @@ mod tests {
             after(&verdicts).next_step(&BUDGET),
             run(15, Strategy::Explore)
         );
+    }
+
+    #[test]
+    fn a_service_that_refuses_never_ends_a_run_and_every_refusal_in_a_row_is_counted() {
+        let busy = Verdict::Void(VoidReason::Overloaded);
+        let limit = Verdict::Void(VoidReason::UsageLimit);
+        let progress = after(&[limit, busy, NO_GAIN, limit, busy, busy, busy, busy]);
+        assert_eq!(progress.next_step(&BUDGET), run(9, Strategy::Explore));
+        assert_eq!(progress.voids_in_a_row(VoidReason::Overloaded), 4);
+        assert_eq!(progress.voids_in_a_row(VoidReason::UsageLimit), 0);
     }
 
     #[test]

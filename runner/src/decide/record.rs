@@ -17,8 +17,7 @@ pub enum Record {
         run: RunId,
         /// The marker's name.
         marker: String,
-        /// A digest of the marker as it was when the run was opened; it tells whether the run's
-        /// `marker.yaml` is still that one. Compared as text.
+        /// [`Marker::digest`](crate::marker::Marker::digest) of then; tells whether the run may go on.
         marker_digest: String,
         base: CommitId,
         direction: Direction,
@@ -89,10 +88,6 @@ pub enum FinishReason {
     PivotsExhausted,
     /// Several experiments in a row failed for reasons that are not theirs.
     Infrastructure,
-    /// The model's service does not accept the credential.
-    Unauthorized,
-    /// The user ended it.
-    Cancelled,
 }
 
 impl FinishReason {
@@ -105,8 +100,6 @@ impl FinishReason {
             Self::NoGain => "no_gain",
             Self::PivotsExhausted => "pivots_exhausted",
             Self::Infrastructure => "infrastructure",
-            Self::Unauthorized => "unauthorized",
-            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -159,8 +152,6 @@ mod tests {
             FinishReason::NoGain,
             FinishReason::PivotsExhausted,
             FinishReason::Infrastructure,
-            FinishReason::Unauthorized,
-            FinishReason::Cancelled,
         ] {
             let json = serde_json::to_string(&reason).unwrap();
             assert_eq!(json, format!("\"{reason}\""));

@@ -1,6 +1,7 @@
 //! A named goal: what may change, the metric, the guards, the limits.
 
 mod decode;
+mod digest;
 mod duration;
 mod exec;
 mod file;

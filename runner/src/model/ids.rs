@@ -16,6 +16,22 @@ impl RunId {
         Self(format!("{stamp}-{marker}-{salt:04x}"))
     }
 
+    /// Says whether it is the id of a run of `marker`.
+    pub fn is_of(&self, marker: &str) -> bool {
+        let is_digits = |text: &str, digits: fn(&u8) -> bool| text.bytes().all(|b| digits(&b));
+        // 15 characters of a stamp and a dash before the marker, a dash and 4 of salt after it.
+        let Some((stamp, rest)) = self.0.split_at_checked(16) else {
+            return false;
+        };
+        let Some((name, salt)) = rest.rsplit_once('-') else {
+            return false;
+        };
+        name == marker
+            && salt.len() == 4
+            && is_digits(salt, u8::is_ascii_hexdigit)
+            && is_digits(stamp, |b| b.is_ascii_digit() || *b == b'-')
+    }
+
     /// Returns the id as it is written in folder and ref names.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -109,5 +125,20 @@ impl From<CommitId> for String {
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_knows_its_marker_and_no_other() {
+        let run = RunId::new("sort-speed", "20260131-235959", 0xff);
+        assert!(run.is_of("sort-speed"));
+        for other in ["sort", "speed", "sort-speed-00ff", ""] {
+            assert!(!run.is_of(other), "{other}");
+        }
+        assert!(!RunId::from("notes".to_owned()).is_of("notes"));
     }
 }

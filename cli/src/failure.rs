@@ -1,6 +1,8 @@
 //! Which exit code and hint belongs to which failure of a campaign.
 
 use autoclave_runner::campaign::CampaignError;
+use autoclave_runner::ledger::LedgerError;
+use autoclave_runner::repo::RepoError;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
@@ -10,11 +12,27 @@ impl From<CampaignError> for Failure {
         let (exit, hint) = match &error {
             CampaignError::Folder { .. } => (
                 Exit::RepositoryOrLedger,
-                Some("The run's folder must be writable and the disk not full."),
+                Some(
+                    "The run's folder must be writable and the disk not full; then `autoclave run` goes on where this stopped.",
+                ),
             ),
-            CampaignError::Repo(_) | CampaignError::Ledger(_) | CampaignError::BrokenRun { .. } => {
-                (Exit::RepositoryOrLedger, None)
-            }
+            CampaignError::Repo(RepoError::BranchExists { .. }) => (
+                Exit::RepositoryOrLedger,
+                Some("Name another with --branch, or remove it with git branch -D."),
+            ),
+            CampaignError::Ledger(LedgerError::Io { .. }) => (
+                Exit::RepositoryOrLedger,
+                Some(
+                    "The run's folder must be writable and the disk not full; then `autoclave run` goes on where this stopped.",
+                ),
+            ),
+            CampaignError::BrokenRun { .. } | CampaignError::Ledger(_) => (
+                Exit::RepositoryOrLedger,
+                Some(
+                    "`autoclave run --new` starts a run of its own; the broken one stays to be looked at.",
+                ),
+            ),
+            CampaignError::Repo(_) => (Exit::RepositoryOrLedger, None),
             CampaignError::Conflict { .. } => (
                 Exit::RepositoryOrLedger,
                 Some(

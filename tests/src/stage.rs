@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -30,13 +30,14 @@ const GUARD: &str = "echo checking\ntest \"$(wc -l <src/number.txt)\" = 1\n";
 
 const AGENT: &str = r#"
 brief=$(cat)
-while [ -e @CUES@/wait ]; do echo waiting; sleep 0.1; done
 case $brief in "The guard"*)
     echo 40 >src/number.txt
     echo "Mend the lines"
     exit 0;;
 esac
 shift "$(printf '%s\n' "$brief" | grep -c '^[0-9][0-9]*\. ')"
+echo at work
+while [ -e "@CUES@/wait-$1" ]; do sleep 0.05; done
 case $1 in
 halve) echo 50 >src/number.txt; echo "Halve the number";;
 raise) echo 70 >src/number.txt; echo x >tests/guard.sh; echo "Raise the number";;
@@ -104,7 +105,7 @@ impl Stage {
         self.repo().join(".autoclave/runs")
     }
 
-    /// Visible in the sandbox; while it holds a file `wait`, the agent waits.
+    /// Visible in the sandbox; while it holds a file `wait-IDEA`, the agent waits with that idea.
     pub fn cues(&self) -> PathBuf {
         self.root().join("cues")
     }
@@ -139,6 +140,30 @@ impl Stage {
             "{arguments:?}: {output:?}"
         );
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    }
+
+    /// Starts a run in the background whose first experiment waits for [`go`](Self::go), and returns
+    /// when its agent is at work.
+    pub fn waiting_run(&self) -> Child {
+        fs::write(self.cues().join("wait-halve"), "").unwrap();
+        let child = self
+            .command(&["run", "-m", MARKER])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_until("the agent is at work", || {
+            self.run_folders().iter().any(|run| {
+                let said = fs::read_to_string(run.join("experiments/0001/agent.jsonl"));
+                said.is_ok_and(|said| said.contains("at work"))
+            })
+        });
+        child
+    }
+
+    /// Lets the agent of a [`waiting_run`](Self::waiting_run) go on.
+    pub fn go(&self) {
+        fs::remove_file(self.cues().join("wait-halve")).unwrap();
     }
 
     pub fn git(&self, arguments: &[&str]) -> String {

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::log::{Log, Logged};
 use crate::output::Format;
 use crate::project::{self, Project};
 use crate::{reporter, runtime};
@@ -38,7 +39,11 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
     let marker = project.active_marker(args.marker.as_deref())?;
     let host = project::host_facts()?;
     let service = project::model_service()?;
-    let mut reporter = reporter::standard(format);
+    let mut reporter = Logged {
+        reporter: reporter::standard(format),
+        log: Log::start()?,
+        runs_dir: project.repo.runs_dir(),
+    };
     let outcome = runtime::block_on(async |cancel| {
         let request = RunRequest {
             marker,
@@ -49,7 +54,7 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
             host,
             cancel,
         };
-        Ok(campaign::run(project.repo, request, reporter.as_mut()).await?)
+        Ok(campaign::run(project.repo, request, &mut reporter).await?)
     })?;
     match outcome.reason {
         FinishReason::Infrastructure => {

@@ -38,6 +38,7 @@ struct Attempt {
     folder: PathBuf,
     usage: Usage,
     denied: u32,
+    denials: Vec<String>,
     summary: String,
     commit: Option<CommitId>,
     dropped: Vec<Dropped>,
@@ -129,6 +130,7 @@ impl Campaign<'_> {
             folder: self.folder.experiment(number)?,
             usage: Usage::default(),
             denied: 0,
+            denials: Vec::new(),
             summary: String::new(),
             commit: None,
             dropped: Vec::new(),
@@ -145,6 +147,7 @@ impl Campaign<'_> {
         let Attempt {
             usage,
             denied,
+            denials,
             summary,
             commit,
             dropped,
@@ -160,6 +163,7 @@ impl Campaign<'_> {
             usage,
             seconds,
             denied,
+            denials,
             dropped,
             summary,
             detail: ending.detail,
@@ -265,7 +269,6 @@ impl Campaign<'_> {
             experiments: &self.progress.experiments,
             strategy,
             budget: &self.budget(),
-            denied_hint: None,
             in_place: &self.workshop.plan.in_place,
         };
         let text = brief(&facts);
@@ -292,6 +295,7 @@ impl Campaign<'_> {
         let session = run_session(&self.workshop, &self.gate, &mut self.emitter, request).await?;
         attempt.usage += session.usage;
         attempt.denied += session.report.denials;
+        attempt.denials.extend(session.denials.iter().cloned());
         if !session.report.summary.is_empty() {
             attempt.summary.clone_from(&session.report.summary);
         }

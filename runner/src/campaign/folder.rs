@@ -53,6 +53,11 @@ impl RunFolder {
         self.path.join("events.jsonl")
     }
 
+    /// The developers' log.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("runner.log")
+    }
+
     /// The gateway's audit log.
     pub fn audit(&self) -> PathBuf {
         self.path.join("gateway.jsonl")
@@ -110,7 +115,7 @@ fn create_dir(path: &Path) -> Result<(), CampaignError> {
 /// Those of the ledger, and [`CampaignError::Folder`] when the file system refuses.
 pub(super) fn remove_stillborn(runs_dir: &Path, marker: &str) -> Result<(), CampaignError> {
     for (run, path) in folders(runs_dir)? {
-        if !run.is_of(marker) {
+        if run.marker() != Some(marker) {
             continue;
         }
         let ledger = path.join("ledger.jsonl");
@@ -138,7 +143,7 @@ pub fn list_runs(runs_dir: &Path) -> Result<Vec<RunId>, CampaignError> {
 }
 
 /// Returns the folders under `runs_dir`, in no order; what has another name than a run is passed over.
-fn folders(runs_dir: &Path) -> Result<Vec<(RunId, PathBuf)>, CampaignError> {
+pub(super) fn folders(runs_dir: &Path) -> Result<Vec<(RunId, PathBuf)>, CampaignError> {
     let folder_error = |cause| CampaignError::Folder {
         path: runs_dir.to_owned(),
         cause,

@@ -20,7 +20,7 @@ mod session;
 mod wait;
 mod workshop;
 
-pub use clean::{CleanRequest, clean};
+pub use clean::{CleanRequest, Cleaned, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
 pub use finalize::{FinalizeRequest, Finalized, FinalizedCommit, finalize};

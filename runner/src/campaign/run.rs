@@ -219,6 +219,7 @@ impl Campaign<'_> {
     /// Writes one line of the ledger: this is the decision, everything else follows from it.
     pub fn record(&mut self, record: Record) -> Result<(), CampaignError> {
         self.ledger.append(&record)?;
+        tracing::debug!(?record, "recorded");
         self.records.push(record);
         self.progress = fold(&self.run, &self.records)?;
         self.folder.write(
@@ -247,7 +248,9 @@ impl Campaign<'_> {
             if self.cancel.is_cancelled() {
                 return Err(CampaignError::Interrupted);
             }
-            match self.progress.next_step(&self.budget()) {
+            let step = self.progress.next_step(&self.budget());
+            tracing::info!(?step, "next");
+            match step {
                 NextStep::MeasureBaseline => self.measure_baseline().await?,
                 NextStep::RunExperiment { number, strategy } => {
                     self.run_experiment(number, strategy).await?;
@@ -283,8 +286,8 @@ impl Campaign<'_> {
             stop_after_no_gain: limits.stop_after_no_gain,
             refine_after: limits.refine_after,
             pivot_after: limits.pivot_after,
-            pivots_before_outside: 2,
-            pivots_before_stop: 3,
+            pivots_before_outside: limits.pivots_before_outside,
+            pivots_before_stop: limits.pivots_before_stop,
         }
     }
 

@@ -69,6 +69,26 @@ impl Repo {
         }
     }
 
+    /// Refuses a name under which no new branch can be made.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::create_branch`], for any branch that exists.
+    pub fn check_new_branch(&self, name: &str) -> Result<(), RepoError> {
+        if !git2::Branch::name_is_valid(name).doing("check a branch name")? {
+            return Err(RepoError::BadRefName {
+                name: name.to_owned(),
+            });
+        }
+        match self.read_ref(&format!("refs/heads/{name}"))? {
+            Some(there) => Err(RepoError::BranchExists {
+                branch: name.to_owned(),
+                at: there.short().to_owned(),
+            }),
+            None => self.may_set_branch(name),
+        }
+    }
+
     fn may_set_branch(&self, branch: &str) -> Result<(), RepoError> {
         let name = format!("refs/heads/{branch}");
         if let Some(worktree) = self.worktree_on(&name)? {

@@ -1,6 +1,8 @@
 //! Which exit code and hint belongs to which failure of a campaign.
 
 use autoclave_runner::campaign::CampaignError;
+use autoclave_runner::ledger::LedgerError;
+use autoclave_runner::repo::RepoError;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
@@ -10,11 +12,27 @@ impl From<CampaignError> for Failure {
         let (exit, hint) = match &error {
             CampaignError::Folder { .. } => (
                 Exit::RepositoryOrLedger,
-                Some("The run's folder must be writable and the disk not full."),
+                Some(
+                    "The run's folder must be writable and the disk not full; then `autoclave run` goes on where this stopped.",
+                ),
             ),
-            CampaignError::Repo(_) | CampaignError::Ledger(_) | CampaignError::BrokenRun { .. } => {
-                (Exit::RepositoryOrLedger, None)
-            }
+            CampaignError::Repo(RepoError::BranchExists { .. }) => (
+                Exit::RepositoryOrLedger,
+                Some("Name another with --branch, or remove it with git branch -D."),
+            ),
+            CampaignError::Ledger(LedgerError::Io { .. }) => (
+                Exit::RepositoryOrLedger,
+                Some(
+                    "The run's folder must be writable and the disk not full; then `autoclave run` goes on where this stopped.",
+                ),
+            ),
+            CampaignError::BrokenRun { .. } | CampaignError::Ledger(_) => (
+                Exit::RepositoryOrLedger,
+                Some(
+                    "`autoclave run --new` starts a run of its own; the broken one stays to be looked at.",
+                ),
+            ),
+            CampaignError::Repo(_) => (Exit::RepositoryOrLedger, None),
             CampaignError::Conflict { .. } => (
                 Exit::RepositoryOrLedger,
                 Some(
@@ -31,6 +49,16 @@ impl From<CampaignError> for Failure {
                 Some(
                     "Install Claude Code (npm install -g @anthropic-ai/claude-code) or set `agent.command`.",
                 ),
+            ),
+            CampaignError::AgentNotStarted { .. } => (
+                Exit::UsageLimitOrInfrastructure,
+                Some(
+                    "`agent.command` is looked up in the sandbox: name a program of the system, of `sandbox.read`, or of the repository by its path in /workspace.",
+                ),
+            ),
+            CampaignError::Running { .. } => (
+                Exit::RepositoryOrLedger,
+                Some("Wait for it or stop it; other markers can be run beside it."),
             ),
             CampaignError::Gateway(_) => (Exit::UsageLimitOrInfrastructure, None),
             CampaignError::Unauthorized(_) => (

@@ -5,6 +5,7 @@ mod demo;
 mod diagnostic;
 mod exit;
 mod failure;
+mod log;
 mod output;
 mod project;
 mod reporter;

@@ -135,8 +135,9 @@ pub enum EventKind {
         summary: String,
         /// Why, for people.
         detail: String,
-        #[serde(default)]
-        executions: Executions,
+        /// What it took in sandboxes; absent where a killed run decided and a later one tells it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        executions: Option<Executions>,
     },
     /// The run waits; `until_ms` is in milliseconds since 1970.
     Waiting {

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use autoclave_runner::campaign::{self, RunRequest};
+use autoclave_runner::decide::progress::FinishReason;
 use clap::Args;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::log::{Log, Logged};
 use crate::output::Format;
 use crate::project::{self, Project};
 use crate::{reporter, runtime, service};
@@ -42,7 +44,11 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
     let marker = project.active_marker(args.marker.as_deref())?;
     let host = project::host_facts()?;
     let service = service::from_environment(args.credential_file.as_deref())?;
-    let mut reporter = reporter::standard(format);
+    let mut reporter = Logged {
+        reporter: reporter::standard(format),
+        log: Log::start()?,
+        runs_dir: project.repo.runs_dir(),
+    };
     let outcome = runtime::block_on(async |cancel| {
         let request = RunRequest {
             marker,
@@ -53,11 +59,15 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
             host,
             cancel,
         };
-        Ok(campaign::run(project.repo, request, reporter.as_mut()).await?)
+        Ok(campaign::run(project.repo, request, &mut reporter).await?)
     })?;
-    Ok(if outcome.kept > 0 {
-        Exit::Done
-    } else {
-        Exit::NothingKept
-    })
+    match outcome.reason {
+        FinishReason::Infrastructure => {
+            let message = "several experiments in a row failed for reasons that are not theirs";
+            Err(Failure::new(Exit::UsageLimitOrInfrastructure, message)
+                .hint("`autoclave results` says which; `autoclave run` goes on with the same run."))
+        }
+        _ if outcome.kept == 0 => Ok(Exit::NothingKept),
+        _ => Ok(Exit::Done),
+    }
 }

@@ -4,8 +4,6 @@ use autoclave_runner::model::{
     VoidReason,
 };
 
-use autoclave_runner::event::Executions;
-
 use super::*;
 
 fn commit(digit: char) -> CommitId {
@@ -124,7 +122,7 @@ fn stream() -> Vec<Event> {
             seconds: 82.0,
             summary: "Sort with a heap".into(),
             detail: "better than the champion beyond doubt".into(),
-            executions: Executions::default(),
+            executions: None,
         },
         EventKind::ExperimentStarted {
             experiment: two,
@@ -166,7 +164,7 @@ fn stream() -> Vec<Event> {
             seconds: 7.5,
             summary: "Skip the checks".into(),
             detail: String::new(),
-            executions: Executions::default(),
+            executions: None,
         },
         EventKind::Waiting {
             reason: "usage limit".into(),
@@ -183,7 +181,7 @@ fn stream() -> Vec<Event> {
             seconds: 3_725.0,
             summary: String::new(),
             detail: "limit reached".into(),
-            executions: Executions::default(),
+            executions: None,
         },
         EventKind::RunFinished {
             run,

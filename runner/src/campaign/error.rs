@@ -40,6 +40,14 @@ pub enum CampaignError {
     BaselineNotGreen(String),
     #[error("`prepare` failed: {0}")]
     Prepare(String),
+    #[error("the agent's program `{command}` could not be started in the sandbox")]
+    AgentNotStarted {
+        command: String,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("marker `{marker}` is in use by another autoclave{}", process(*pid))]
+    Running { marker: String, pid: Option<u32> },
     #[error("the model's service refused the credential: {0}")]
     Unauthorized(String),
     #[error("the credential file `{}` lies in `{}`, which sandboxes can read", file.display(), seen.display())]
@@ -56,4 +64,8 @@ pub enum CampaignError {
     },
     #[error("interrupted")]
     Interrupted,
+}
+
+fn process(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(", process {pid}"))
 }

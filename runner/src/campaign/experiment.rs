@@ -1,19 +1,22 @@
 //! One experiment: brief, agent, candidate, guards, metric, verdict.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::CampaignError;
 use super::clock;
 use super::compare::Sides;
+use super::emitter::decided;
 use super::folder;
 use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
+use super::wait::wait_until;
 use crate::agent::AgentOutcome;
 use crate::decide::brief::{BriefFacts, brief, rework_brief};
 use crate::decide::judge::PairedRule;
+use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::progress::Strategy;
-use crate::decide::record::{ExperimentRecord, Record};
+use crate::decide::record::{ExperimentRecord, FinishReason, Record};
 use crate::event::EventKind;
 use crate::model::{
     Change, CommitId, DiscardReason, Dropped, ExperimentNumber, Metric, Usage, Verdict, VoidReason,
@@ -36,6 +39,7 @@ struct Attempt {
     folder: PathBuf,
     usage: Usage,
     denied: u32,
+    denials: Vec<String>,
     summary: String,
     commit: Option<CommitId>,
     dropped: Vec<Dropped>,
@@ -50,8 +54,10 @@ struct Ending {
     detail: String,
     /// The candidate, built; only with [`Verdict::Keep`].
     kept: Option<Snapshot>,
-    /// When the model's service may be asked again; milliseconds since 1970.
-    wait_until_ms: Option<i64>,
+    /// Why the next experiment has to wait.
+    refusal: Option<Refusal>,
+    /// The run ends with this experiment.
+    finish: Option<FinishReason>,
     /// Why the run cannot go on after this experiment.
     fatal: Option<CampaignError>,
 }
@@ -66,8 +72,21 @@ impl Ending {
             pairs: 0,
             detail,
             kept: None,
-            wait_until_ms: None,
+            refusal: None,
+            finish: None,
             fatal: None,
+        }
+    }
+
+    fn void(reason: VoidReason, detail: impl Into<String>) -> Self {
+        Self::new(Verdict::Void(reason), detail)
+    }
+
+    /// Ends the experiment and, with `error`, the run.
+    fn fatal(reason: VoidReason, error: CampaignError) -> Self {
+        Self {
+            fatal: Some(error),
+            ..Self::void(reason, "")
         }
     }
 
@@ -113,54 +132,61 @@ impl Campaign<'_> {
             folder: self.folder.experiment(number)?,
             usage: Usage::default(),
             denied: 0,
+            denials: Vec::new(),
             summary: String::new(),
             commit: None,
             dropped: Vec::new(),
         };
-        let ending = self.attempt(&mut attempt, strategy).await?;
+        let ending = match self.attempt(&mut attempt, strategy).await {
+            // Written down, because what the agent has used up is paid for.
+            Err(error @ CampaignError::Interrupted) => Ending {
+                detail: error.to_string(),
+                ..Ending::fatal(VoidReason::Cancelled, error)
+            },
+            ended => ended?,
+        };
         let seconds = started.elapsed().as_secs_f64();
         let executions = self.workshop.executions.take();
         let Attempt {
             usage,
             denied,
+            denials,
             summary,
             commit,
             dropped,
             ..
         } = attempt;
-        self.record(Record::ExperimentDecided(ExperimentRecord {
+        let record = ExperimentRecord {
             n: number,
             verdict: ending.verdict,
-            commit: commit.clone(),
+            commit,
             value: ending.value,
             gain: ending.gain,
             pairs: ending.pairs,
             usage,
             seconds,
             denied,
+            denials,
             dropped,
-            summary: summary.clone(),
-            detail: ending.detail.clone(),
-        }))?;
-        self.announce(EventKind::Decided {
-            experiment: number,
-            verdict: ending.verdict,
-            commit,
-            value: ending.value,
-            gain: ending.gain,
-            pairs: ending.pairs,
-            cost_usd: usage.cost_usd,
-            seconds,
+
             summary,
             detail: ending.detail,
-            executions,
-        })?;
+        };
+        self.record(Record::ExperimentDecided(record.clone()))?;
+        self.repair()?;
+        self.emitter.emit(decided(record, Some(executions)));
         if let Some(built) = ending.kept {
             self.crown(built).await?;
         }
-        match ending.fatal {
-            Some(error) => Err(error),
-            None => self.wait(ending.wait_until_ms).await,
+        if let Some(error) = ending.fatal {
+            return Err(error);
+        }
+        if let Some(reason) = ending.finish {
+            self.record(Record::RunClosed { reason })?;
+        }
+        match ending.refusal {
+            Some(refusal) => self.wait(refusal).await,
+            None => Ok(()),
         }
     }
 
@@ -191,7 +217,10 @@ impl Campaign<'_> {
             attempt.dropped.extend(seen.dropped);
             // Whatever ended the session: what was done until then is pinned, never lost.
             let commit = self.commit(attempt, &changes)?;
-            if let Some(ending) = stopped_by(&session) {
+            if self.cancel.is_cancelled() {
+                return Err(CampaignError::Interrupted);
+            }
+            if let Some(ending) = self.stopped_by(&session) {
                 return Ok(ending);
             }
             if let AgentOutcome::Failed { message } = &session.report.outcome {
@@ -246,7 +275,6 @@ impl Campaign<'_> {
             experiments: &self.progress.experiments,
             strategy,
             budget: &self.budget(),
-            denied_hint: None,
             in_place: &self.workshop.plan.in_place,
         };
         let text = brief(&facts);
@@ -273,6 +301,7 @@ impl Campaign<'_> {
         let session = run_session(&self.workshop, &self.gate, &mut self.emitter, request).await?;
         attempt.usage += session.usage;
         attempt.denied += session.report.denials;
+        attempt.denials.extend(session.denials.iter().cloned());
         if !session.report.summary.is_empty() {
             attempt.summary.clone_from(&session.report.summary);
         }
@@ -399,7 +428,8 @@ impl Campaign<'_> {
             pairs: compared.pairs,
             detail: compared.detail,
             kept: keep.then_some(built),
-            wait_until_ms: None,
+            refusal: None,
+            finish: None,
             fatal: None,
         })
     }
@@ -411,73 +441,70 @@ impl Campaign<'_> {
     }
 
     /// Waits until the model's service may be asked again.
-    async fn wait(&mut self, until_ms: Option<i64>) -> Result<(), CampaignError> {
-        let Some(until_ms) = until_ms else {
-            return Ok(());
+    async fn wait(&mut self, refusal: Refusal) -> Result<(), CampaignError> {
+        let (void, reason) = match refusal {
+            Refusal::Overloaded => (
+                VoidReason::Overloaded,
+                "the model's service is overloaded or out of reach",
+            ),
+            Refusal::UsageLimit { .. } => (VoidReason::UsageLimit, "the model's usage limit"),
         };
+        let in_a_row = self.progress.voids_in_a_row(void);
+        let until_ms = ask_again_at_ms(refusal, in_a_row, clock::now_ms());
         self.emitter.emit(EventKind::Waiting {
-            reason: "the model's service asks for it".into(),
+            reason: reason.into(),
             until_ms,
         });
-        let rest = u64::try_from(until_ms - clock::now_ms()).unwrap_or(0);
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(rest)) => Ok(()),
-            () = self.cancel.cancelled() => Err(CampaignError::Interrupted),
+        wait_until(until_ms, clock::now_ms, &self.cancel).await
+    }
+
+    /// Returns the ending of an experiment whose session was stopped from outside, if it was.
+    fn stopped_by(&self, session: &Session) -> Option<Ending> {
+        match &session.report.outcome {
+            AgentOutcome::Finished | AgentOutcome::Failed { .. } => None,
+            AgentOutcome::UsageLimit { reset_ms } => Some(Ending {
+                refusal: Some(Refusal::UsageLimit {
+                    reset_ms: *reset_ms,
+                }),
+                ..Ending::void(VoidReason::UsageLimit, "the model's usage limit")
+            }),
+            AgentOutcome::Overloaded { message } => Some(Ending {
+                refusal: Some(Refusal::Overloaded),
+                ..Ending::void(VoidReason::Overloaded, message.clone())
+            }),
+            AgentOutcome::Unauthorized { message } => Some(Ending {
+                detail: message.clone(),
+                ..Ending::fatal(
+                    VoidReason::Infrastructure,
+                    CampaignError::Unauthorized(message.clone()),
+                )
+            }),
+            AgentOutcome::TimedOut => Some(Ending::discard(
+                DiscardReason::TimedOut,
+                "the agent used up its time",
+            )),
+            AgentOutcome::BudgetExceeded => Some(Ending {
+                finish: Some(FinishReason::MaxCost),
+                ..Ending::void(VoidReason::Cancelled, "the money of the run is spent")
+            }),
+            AgentOutcome::Cancelled => Some(Ending::void(VoidReason::Cancelled, "cancelled")),
+            AgentOutcome::NotStarted { errno } => {
+                let cause = std::io::Error::from_raw_os_error(*errno);
+                let command = self.workshop.marker.agent.command.join(" ");
+                Some(Ending {
+                    detail: format!("the agent could not be started: {cause}"),
+                    ..Ending::fatal(
+                        VoidReason::Infrastructure,
+                        CampaignError::AgentNotStarted { command, cause },
+                    )
+                })
+            }
         }
     }
 }
 
 fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {
     folder::write(&folder.join("metric.txt"), output.as_bytes())
-}
-
-/// Returns the ending of an experiment whose session was stopped from outside, if it was.
-fn stopped_by(session: &Session) -> Option<Ending> {
-    const ONE_MINUTE_MS: i64 = 60 * 1000;
-    const FIVE_MINUTES_MS: i64 = 5 * ONE_MINUTE_MS;
-    match &session.report.outcome {
-        AgentOutcome::Finished | AgentOutcome::Failed { .. } => None,
-        AgentOutcome::UsageLimit { reset_ms } => {
-            let until = reset_ms.unwrap_or_else(|| clock::now_ms() + FIVE_MINUTES_MS);
-            let mut ending = Ending::new(
-                Verdict::Void(VoidReason::UsageLimit),
-                "the model's usage limit",
-            );
-            ending.wait_until_ms = Some(until);
-            Some(ending)
-        }
-        AgentOutcome::Unauthorized { message } => {
-            let mut ending =
-                Ending::new(Verdict::Void(VoidReason::Infrastructure), message.clone());
-            ending.fatal = Some(CampaignError::Unauthorized(message.clone()));
-            Some(ending)
-        }
-        AgentOutcome::Overloaded { message } => {
-            let mut ending =
-                Ending::new(Verdict::Void(VoidReason::Infrastructure), message.clone());
-            ending.wait_until_ms = Some(clock::now_ms() + ONE_MINUTE_MS);
-            Some(ending)
-        }
-        AgentOutcome::TimedOut => Some(Ending::discard(
-            DiscardReason::TimedOut,
-            "the agent used up its time",
-        )),
-        AgentOutcome::BudgetExceeded => Some(Ending::new(
-            Verdict::Void(VoidReason::Cancelled),
-            "the money of the run is spent",
-        )),
-        AgentOutcome::Cancelled => Some(Ending::new(
-            Verdict::Void(VoidReason::Cancelled),
-            "cancelled",
-        )),
-        AgentOutcome::NotStarted { errno } => Some(Ending::new(
-            Verdict::Void(VoidReason::Infrastructure),
-            format!(
-                "the agent could not be started: {}",
-                std::io::Error::from_raw_os_error(*errno)
-            ),
-        )),
-    }
 }
 
 /// Lays the changes of a later session over those of an earlier one.

@@ -1,12 +1,13 @@
 //! The winners as a clean, reviewable branch, measured afresh.
 
+use autoclave_policies::RepoPath;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
 use super::clock;
 use super::emitter::Emitter;
 use super::measure::GuardResult;
-use super::run::latest_progress;
+use super::resume::{latest_progress, lock_marker};
 use super::workshop::{HostFacts, Workshop};
 use crate::decide::noise;
 use crate::decide::progress::{ExperimentRecord, Progress};
@@ -76,6 +77,9 @@ pub async fn finalize(
         cancel,
     } = request;
     let nothing = |problem: String| CampaignError::Nothing { problem };
+    repo.ignore_runs()?;
+    // A run that goes on moves the champion, and measures on the same machine.
+    let _lock = lock_marker(&repo.runs_dir(), &marker.name)?;
     let (folder, progress) = latest_progress(&repo.runs_dir(), &marker.name)?
         .ok_or_else(|| nothing(format!("marker `{}` has no run yet", marker.name)))?;
     let kept: Vec<&ExperimentRecord> = progress
@@ -87,6 +91,8 @@ pub async fn finalize(
         return Err(nothing(format!("run `{}` kept nothing", progress.run)));
     }
     let branch = branch.unwrap_or_else(|| format!("autoclave/{}-final", marker.name));
+    // Measuring takes long: what would be refused in the end is refused now.
+    repo.check_new_branch(&branch)?;
     let mut emitter = Emitter::unrecorded(reporter);
     let workshop = Workshop::open(repo, marker, progress.base.clone(), &host)?;
     let (tip, commits) = pick(&workshop, &progress, &kept, squash)?;
@@ -129,7 +135,7 @@ fn pick(
     let mut tip = progress.base.clone();
     let mut commits: Vec<FinalizedCommit> = Vec::new();
     let mut before = progress.baseline.as_ref().map(|baseline| baseline.value);
-    for experiment in kept {
+    for (position, experiment) in kept.iter().enumerate() {
         let commit = experiment
             .commit
             .as_ref()
@@ -151,9 +157,9 @@ fn pick(
                 }
             }
             Picked::Conflict { paths } => {
-                let earlier = commits.last().and_then(|c| c.experiments.last());
+                let earlier = last_to_change(&paths, repo, progress, &kept[..position])?;
                 return Err(CampaignError::Conflict {
-                    earlier: earlier.map_or_else(|| "the base".into(), ToString::to_string),
+                    earlier: earlier.map_or_else(|| "the base".into(), |n| n.to_string()),
                     later: experiment.n.to_string(),
                     paths: paths.iter().map(ToString::to_string).collect(),
                 });
@@ -187,6 +193,30 @@ fn pick(
         ));
     }
     Ok((tip, commits))
+}
+
+/// Returns the last of `kept` that changed one of `paths`.
+fn last_to_change(
+    paths: &[RepoPath],
+    repo: &Repo,
+    progress: &Progress,
+    kept: &[&ExperimentRecord],
+) -> Result<Option<ExperimentNumber>, CampaignError> {
+    let commits: Vec<(ExperimentNumber, &CommitId)> = kept
+        .iter()
+        .filter_map(|e| Some((e.n, e.commit.as_ref()?)))
+        .collect();
+    for (index, (number, commit)) in commits.iter().enumerate().rev() {
+        let before = match index {
+            0 => &progress.base,
+            _ => commits[index - 1].1,
+        };
+        let changes = repo.changes_between(before, commit)?;
+        if changes.iter().any(|change| paths.contains(&change.path)) {
+            return Ok(Some(*number));
+        }
+    }
+    Ok(None)
 }
 
 fn subject(experiment: &ExperimentRecord) -> String {

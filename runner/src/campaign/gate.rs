@@ -56,6 +56,13 @@ pub(super) struct Gate {
     folder: PathBuf,
 }
 
+/// Where a gate keeps its files.
+pub(super) struct GateFiles {
+    /// Made for the gateway's socket. Socket paths are limited to 108 bytes (unix(7)).
+    pub folder: PathBuf,
+    pub audit: PathBuf,
+}
+
 impl Gate {
     /// Finds the agent and starts the gateway; without a service (allowed only for agents that
     /// speak no protocol) the agent has no network at all.
@@ -64,7 +71,7 @@ impl Gate {
         service: Option<ModelService>,
         max_cost: Option<Cost>,
         host: &HostFacts,
-        audit: &Path,
+        files: GateFiles,
     ) -> Result<Self, CampaignError> {
         let command = agent.command.first().map_or("", String::as_str);
         let program = match agent.protocol {
@@ -82,10 +89,7 @@ impl Gate {
         if service.is_none() && agent.protocol == Protocol::ClaudeCode {
             return Err(CampaignError::Unauthorized("there is no credential".into()));
         }
-        // Socket paths are limited to 108 bytes (unix(7)), so the folder's name is short.
-        let folder = host
-            .state
-            .join(format!("g{:x}", super::clock::dice() & 0xffff_ffff));
+        let GateFiles { folder, audit } = files;
         let gateway = match service {
             None => None,
             Some(ModelService {
@@ -102,7 +106,7 @@ impl Gate {
                     credential,
                     upstream,
                     folder: folder.clone(),
-                    audit: audit.to_owned(),
+                    audit,
                     max_cost,
                     prices,
                     allow_server_tools: false,

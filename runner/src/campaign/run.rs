@@ -1,23 +1,22 @@
 //! A whole run: opens or resumes it, and does what the ledger says is next.
 
-use std::path::Path;
-
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
 use super::clock;
 use super::emitter::Emitter;
 use super::experiment::Champion;
-use super::folder::{RunFolder, list_runs};
-use super::gate::{Gate, ModelService};
+use super::folder::{RunFolder, remove_stillborn};
+use super::gate::{Gate, GateFiles, ModelService};
+use super::resume::{Start, choose, fold, lock_marker};
 use super::workshop::{Base, HostFacts, Workshop};
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
-use crate::decide::record::{GuardBase, Record, VERSION};
+use crate::decide::record::{FinishReason, GuardBase, Record, VERSION};
 use crate::decide::{ideas, noise};
 use crate::event::{EventKind, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
-use crate::model::{Metric, RunId, Verdict};
+use crate::model::{Cost, Metric, RunId};
 use crate::repo::Repo;
 use crate::sandbox::Snapshot;
 
@@ -41,7 +40,7 @@ pub struct RunRequest {
 #[derive(Debug)]
 pub struct RunOutcome {
     pub run: RunId,
-    pub reason: String,
+    pub reason: FinishReason,
     pub kept: u32,
     pub progress: Progress,
 }
@@ -74,20 +73,34 @@ pub async fn run(
 ) -> Result<RunOutcome, CampaignError> {
     let runs_dir = repo.runs_dir();
     repo.ignore_runs()?;
-    let unfinished = if request.fresh {
-        None
+    let lock = lock_marker(&runs_dir, &request.marker.name)?;
+    remove_stillborn(&runs_dir, &request.marker.name)?;
+    let start = if request.fresh {
+        Start::Afresh { left: None }
     } else {
-        unfinished_run(&runs_dir, &request.marker)?
+        choose(&runs_dir, &request.marker)?
     };
-    let resumed = unfinished.is_some();
-    let (run, base) = match unfinished {
-        Some(found) => found,
-        None => {
+    let asked = request.base.as_deref();
+    let (run, base) = match &start {
+        Start::Resume { run, base } | Start::Reopen { run, base } => (run.clone(), base.clone()),
+        Start::Afresh { .. } => {
             let salt = (clock::dice() & 0xffff) as u16;
             let run = RunId::new(&request.marker.name, &clock::stamp(), salt);
-            (run, repo.resolve(request.base.as_deref())?)
+            (run, repo.resolve(asked)?)
         }
     };
+    let mut warnings = Vec::new();
+    if let Start::Afresh { left: Some(left) } = &start {
+        warnings.push(format!(
+            "run {left} was not finished and stays as it is: the marker has changed since"
+        ));
+    }
+    if asked.is_some() && repo.resolve(asked)? != base {
+        warnings.push(format!(
+            "the unfinished run goes on from its own base {}; --new starts afresh from another",
+            base.short()
+        ));
+    }
     // Everything that can refuse does so before the run's folder exists.
     let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
     if let Some(service) = &request.service {
@@ -98,29 +111,53 @@ pub async fn run(
     let marker = &workshop.marker;
     let max_experiments = request.experiments.unwrap_or(marker.limits.max_experiments);
     folder.create()?;
+    let found = match &start {
+        Start::Afresh { .. } => Err(lock),
+        Start::Resume { .. } | Start::Reopen { .. } => Ok(Ledger::open(&folder.ledger(), lock)?),
+    };
+    let spent = match &found {
+        Ok(opened) => fold(&run, &opened.records)?.spent,
+        Err(_) => Cost::ZERO,
+    };
+    let files = GateFiles {
+        folder: workshop.berth.folder().join("gateway"),
+        audit: folder.audit(),
+    };
+    let money_left = marker.limits.max_cost_usd.map(|most| most.minus(spent));
     let gate = Gate::open(
         &marker.agent,
         request.service,
-        marker.limits.max_cost_usd,
+        money_left,
         &request.host,
-        &folder.audit(),
+        files,
     )
     .await?;
-    let (ledger, records) = if resumed {
-        let opened = Ledger::open(&folder.ledger())?;
-        (opened.ledger, opened.records)
-    } else {
-        folder.write("marker.json", &pretty(marker))?;
-        folder.write("plan.json", &pretty(&workshop.plan))?;
-        let opening = Record::RunOpened {
-            v: VERSION,
-            run: run.clone(),
-            marker: marker.name.clone(),
-            marker_digest: digest(marker),
-            base: workshop.base.clone(),
-            direction: marker.metric.direction,
-        };
-        (Ledger::create(&folder.ledger(), &opening)?, vec![opening])
+    let is_found = found.is_ok();
+    let (ledger, records) = match found {
+        Ok(opened) => {
+            if opened.torn_bytes > 0 {
+                warnings.push(format!(
+                    "the ledger ended in {} bytes of an unfinished line, which are dropped",
+                    opened.torn_bytes
+                ));
+            }
+            (opened.ledger, opened.records)
+        }
+        Err(lock) => {
+            // JSON is YAML; with every default written out, it is what the run goes by.
+            folder.write("marker.yaml", &pretty(marker))?;
+            folder.write("plan.json", &pretty(&workshop.plan))?;
+            let opening = Record::RunOpened {
+                v: VERSION,
+                run: run.clone(),
+                marker: marker.name.clone(),
+                marker_digest: marker.digest(),
+                base: workshop.base.clone(),
+                direction: marker.metric.direction,
+            };
+            let ledger = Ledger::create(&folder.ledger(), lock, &opening)?;
+            (ledger, vec![opening])
+        }
     };
     let progress = fold(&run, &records)?;
     let mut emitter = Emitter::append(&folder.events(), reporter)?;
@@ -131,11 +168,12 @@ pub async fn run(
         base: workshop.base.clone(),
         backend: enforcement.backend,
         level: enforcement.level,
-        resumed,
+        resumed: is_found,
     });
-    for warning in workshop.warnings() {
+    for warning in warnings.into_iter().chain(workshop.warnings()) {
         emitter.warn(warning);
     }
+    emitter.catch_up(&progress);
     let base = workshop.base().await?;
     let base = workshop
         .prepare(base, &mut emitter, &request.cancel)
@@ -154,6 +192,9 @@ pub async fn run(
         ledger,
     };
     campaign.repair()?;
+    if matches!(start, Start::Reopen { .. }) {
+        campaign.record(Record::RunReopened)?;
+    }
     let ended = campaign.go().await;
     let Campaign {
         gate,
@@ -172,69 +213,6 @@ pub async fn run(
     })
 }
 
-/// Returns the newest run of `marker` with its progress; `None` where there is none.
-///
-/// # Errors
-///
-/// Those of the run folder and the ledger.
-pub fn latest_progress(
-    runs_dir: &Path,
-    marker: &str,
-) -> Result<Option<(RunFolder, Progress)>, CampaignError> {
-    for run in list_runs(runs_dir)? {
-        let folder = RunFolder::new(runs_dir, &run);
-        let records = ledger::read(&folder.ledger())?;
-        let Some(Record::RunOpened { marker: of, .. }) = records.first() else {
-            continue;
-        };
-        if of == marker {
-            let progress = fold(&run, &records)?;
-            return Ok(Some((folder, progress)));
-        }
-    }
-    Ok(None)
-}
-
-/// Finds the newest run of the marker, if it has not ended and the marker is still the same.
-fn unfinished_run(
-    runs_dir: &Path,
-    marker: &Marker,
-) -> Result<Option<(RunId, crate::model::CommitId)>, CampaignError> {
-    for run in list_runs(runs_dir)? {
-        let records = ledger::read(&RunFolder::new(runs_dir, &run).ledger())?;
-        let Some(Record::RunOpened {
-            marker: of,
-            marker_digest,
-            base,
-            ..
-        }) = records.first()
-        else {
-            continue;
-        };
-        if *of == marker.name {
-            let same = *marker_digest == digest(marker);
-            let open = fold(&run, &records)?.closed.is_none();
-            return Ok((same && open).then(|| (run, base.clone())));
-        }
-    }
-    Ok(None)
-}
-
-pub(super) fn fold(run: &RunId, records: &[Record]) -> Result<Progress, CampaignError> {
-    let broken = |problem: String| CampaignError::BrokenRun {
-        run: run.to_string(),
-        problem,
-    };
-    Progress::fold(records.iter().cloned())
-        .map_err(|problem| broken(problem.to_string()))?
-        .ok_or_else(|| broken("it holds no record".into()))
-}
-
-/// Returns what tells one marker from another: its serialized text.
-fn digest(marker: &Marker) -> String {
-    serde_json::to_string(marker).expect("a marker is plain data")
-}
-
 fn pretty(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("markers and plans are plain data")
 }
@@ -243,6 +221,7 @@ impl Campaign<'_> {
     /// Writes one line of the ledger: this is the decision, everything else follows from it.
     pub fn record(&mut self, record: Record) -> Result<(), CampaignError> {
         self.ledger.append(&record)?;
+        tracing::debug!(?record, "recorded");
         let next = self.progress.clone().then(record);
         self.progress = next.map_err(|why| CampaignError::BrokenRun {
             run: self.run.to_string(),
@@ -269,12 +248,14 @@ impl Campaign<'_> {
         Ok(())
     }
 
-    async fn go(&mut self) -> Result<String, CampaignError> {
+    async fn go(&mut self) -> Result<FinishReason, CampaignError> {
         loop {
             if self.cancel.is_cancelled() {
                 return Err(CampaignError::Interrupted);
             }
-            match self.progress.next_step(&self.budget()) {
+            let step = self.progress.next_step(&self.budget());
+            tracing::info!(?step, "next");
+            match step {
                 NextStep::MeasureBaseline => self.measure_baseline().await?,
                 NextStep::RunExperiment { number, strategy } => {
                     self.run_experiment(number, strategy).await?;
@@ -283,10 +264,9 @@ impl Campaign<'_> {
                     if self.progress.closed.is_none() {
                         self.record(Record::RunClosed { reason })?;
                     }
-                    let reason = reason.to_string();
                     self.emitter.emit(EventKind::RunFinished {
                         run: self.run.clone(),
-                        reason: reason.clone(),
+                        reason: reason.to_string(),
                         kept: self.progress.kept(),
                         experiments: self.progress.counted(),
                         champion: self.progress.champion.clone(),
@@ -311,8 +291,8 @@ impl Campaign<'_> {
             stop_after_no_gain: limits.stop_after_no_gain,
             refine_after: limits.refine_after,
             pivot_after: limits.pivot_after,
-            pivots_before_outside: 2,
-            pivots_before_stop: 3,
+            pivots_before_outside: limits.pivots_before_outside,
+            pivots_before_stop: limits.pivots_before_stop,
         }
     }
 
@@ -363,19 +343,6 @@ impl Campaign<'_> {
             agent,
             built,
         });
-        Ok(())
-    }
-
-    /// Emits what was decided; called after the ledger has it.
-    pub fn announce(&mut self, decided: EventKind) -> Result<(), CampaignError> {
-        if let EventKind::Decided {
-            verdict: Verdict::Keep,
-            ..
-        } = &decided
-        {
-            self.repair()?;
-        }
-        self.emitter.emit(decided);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use autoclave_policies::{
 };
 
 use super::CampaignError;
+use super::berth::Berth;
 use crate::event::Executions;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
@@ -42,6 +43,8 @@ pub struct Workshop {
     pub submodules: Vec<RepoPath>,
     /// What all executions until now took.
     pub(super) executions: Cell<Executions>,
+    /// Last, so that it is given up when nothing is in it any more.
+    pub(super) berth: Berth,
 }
 
 /// The base commit, ready to start sandboxes from.
@@ -115,9 +118,10 @@ impl Workshop {
                 refusals: refusals.iter().map(ToString::to_string).collect(),
             }
         })?;
+        let berth = Berth::take(&host.state)?;
         let sandbox = ProcessSandbox::new(ProcessOptions {
             state: host.state.clone(),
-            run_label: marker.name.clone(),
+            run_label: berth.label().to_owned(),
         })?;
         Ok(Self {
             repo,
@@ -128,6 +132,7 @@ impl Workshop {
             sandbox: Box::new(sandbox),
             submodules,
             executions: Cell::default(),
+            berth,
         })
     }
 

@@ -95,6 +95,8 @@ pub(super) const LOOP: Section = Section {
         "stop_after_no_gain",
         "refine_after",
         "pivot_after",
+        "pivots_before_outside",
+        "pivots_before_stop",
     ],
     older: &["model", "budget_per_experiment", "max_experiments"],
 };

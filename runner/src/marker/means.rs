@@ -27,6 +27,8 @@ pub(super) fn loop_limits(marker: &mut Fields<'_, '_>) -> (LoopLimits, Option<St
         stop_after_no_gain: 15,
         refine_after: 3,
         pivot_after: 5,
+        pivots_before_outside: 2,
+        pivots_before_stop: 3,
     };
     let Some(mut fields) = marker.section("loop", &keys::LOOP) else {
         return (limits, None);
@@ -46,6 +48,16 @@ pub(super) fn loop_limits(marker: &mut Fields<'_, '_>) -> (LoopLimits, Option<St
     );
     limits.refine_after = fields.or("refine_after", limits.refine_after, count(1..=MOST));
     limits.pivot_after = fields.or("pivot_after", limits.pivot_after, count(1..=MOST));
+    limits.pivots_before_outside = fields.or(
+        "pivots_before_outside",
+        limits.pivots_before_outside,
+        count(0..=MOST),
+    );
+    limits.pivots_before_stop = fields.or(
+        "pivots_before_stop",
+        limits.pivots_before_stop,
+        count(1..=MOST),
+    );
     if limits.pivot_after <= limits.refine_after {
         let key = if fields.node("pivot_after").is_some() {
             "pivot_after"

@@ -1,6 +1,7 @@
 //! A named goal: what may change, the metric, the guards, the limits.
 
 mod decode;
+mod digest;
 mod duration;
 mod exec;
 mod file;
@@ -146,6 +147,9 @@ pub struct LoopLimits {
     /// Experiments in a row without a keep before the brief asks to refine, then to pivot.
     pub refine_after: u32,
     pub pivot_after: u32,
+    /// Pivots without a keep before the brief asks to look from outside, and before the run stops.
+    pub pivots_before_outside: u32,
+    pub pivots_before_stop: u32,
 }
 
 /// Which agent works, and how it is started.

@@ -67,6 +67,8 @@ fn sample() -> Marker {
             stop_after_no_gain: 15,
             refine_after: 3,
             pivot_after: 5,
+            pivots_before_outside: 2,
+            pivots_before_stop: 3,
         },
         agent: AgentSpec {
             name: "default".to_owned(),
@@ -216,7 +218,7 @@ fn settings_that_the_sample_leaves_out_are_read() {
         prepare: {command: make, timeout: 1h}, \
         metric: {command: c, extract: 'regex:(.*)', direction: lower, build: b}, \
         guards: [{name: ms, command: g, extract: metric-lines, direction: lower}], \
-        loop: {refine_after: 4, pivot_after: 6}, agent: {protocol: none}, \
+        loop: {refine_after: 4, pivot_after: 6, pivots_before_outside: 0, pivots_before_stop: 9}, agent: {protocol: none}, \
         sandbox: {policy: .autoclave/p.yaml, allow_degraded: [landlock]}}]";
     let marker = &ours(text).unwrap().markers[0];
     assert_eq!(marker.target.hidden, ["h"]);

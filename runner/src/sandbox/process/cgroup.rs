@@ -174,17 +174,29 @@ impl Cgroup {
     }
 
     /// Removes the groups of dead runs that start with `autoclave-<label>-`.
-    pub fn sweep(label: &str) {
+    ///
+    /// What their processes were killed by may still be at work: a group is tried again for two
+    /// seconds. Returns whether all are gone.
+    pub fn sweep(label: &str) -> bool {
         let prefix = format!("autoclave-{label}-");
         let parents = ["memory", "pids", "cpu", "cpuacct", ""];
-        for parent in parents.into_iter().filter_map(own_folder) {
-            let entries = fs::read_dir(&parent).into_iter().flatten().flatten();
-            for entry in entries {
-                if entry.file_name().to_string_lossy().starts_with(&prefix) {
-                    remove(&entry.path());
-                }
+        let mut left: Vec<PathBuf> = parents
+            .into_iter()
+            .filter_map(own_folder)
+            .flat_map(|parent| fs::read_dir(parent).into_iter().flatten().flatten())
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+            .map(|entry| entry.path())
+            .collect();
+        for _ in 0..200 {
+            left.retain(|folder| {
+                fs::remove_dir(folder).is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+            });
+            if left.is_empty() {
+                return true;
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
+        false
     }
 }
 

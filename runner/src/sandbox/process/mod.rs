@@ -76,6 +76,14 @@ impl Drop for Shared {
     }
 }
 
+/// Removes what a dead process left under its label; returns whether all of it is gone.
+pub fn sweep(options: &ProcessOptions) -> bool {
+    let folder = options.state.join(&options.run_label);
+    let are_groups_gone = cgroup::Cgroup::sweep(&options.run_label);
+    layer::remove_tree(&folder);
+    are_groups_gone && !folder.exists()
+}
+
 impl ProcessSandbox {
     /// Makes the private directory, removing what an earlier, dead run of this label left.
     ///
@@ -102,11 +110,8 @@ impl ProcessSandbox {
             }
         }
         probe::landlock_abi()?;
+        sweep(&options);
         let folder = options.state.join(&options.run_label);
-        cgroup::Cgroup::sweep(&options.run_label);
-        if folder.exists() {
-            layer::remove_tree(&folder);
-        }
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

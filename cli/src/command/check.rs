@@ -33,7 +33,7 @@ pub fn run(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
     let marker = project.marker(args.marker.as_deref())?;
     let host = project::host_facts()?;
     let has_credential = project::model_service()?.is_some();
-    let warnings = project.warnings.clone();
+    let warnings = project.warnings();
     let report = runtime::block_on(async |cancel| {
         let mut silent = Silent;
         Ok(campaign::preflight(

@@ -37,6 +37,7 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
     let marker = project.active_marker(args.marker.as_deref())?;
     let host = project::host_facts()?;
     let service = project::model_service()?;
+    let warnings = project.warnings();
     let mut reporter = reporter::standard(format);
     let outcome = runtime::block_on(async |cancel| {
         let request = RunRequest {
@@ -45,10 +46,13 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
             base: args.base,
             fresh: args.new,
             service,
+            warnings,
             host,
             cancel,
         };
-        Ok(campaign::run(project.repo, request, reporter.as_mut()).await?)
+        campaign::run(project.repo, request, reporter.as_mut())
+            .await
+            .map_err(|error| project.config.failure(error))
     })?;
     Ok(if outcome.kept > 0 {
         Exit::Done

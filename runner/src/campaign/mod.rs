@@ -11,6 +11,7 @@ mod experiment;
 mod finalize;
 mod folder;
 mod gate;
+mod host_view;
 mod measure;
 mod preflight;
 mod run;

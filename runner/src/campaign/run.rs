@@ -33,6 +33,8 @@ pub struct RunRequest {
     pub fresh: bool,
     /// `None` only for agents that speak no protocol.
     pub service: Option<ModelService>,
+    /// What to tell the user about the configuration.
+    pub warnings: Vec<String>,
     pub host: HostFacts,
     pub cancel: CancellationToken,
 }
@@ -91,6 +93,7 @@ pub async fn run(
     };
     // Everything that can refuse does so before the run's folder exists.
     let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
+    workshop.check_target()?;
     let folder = RunFolder::new(&runs_dir, &run);
     let marker = &workshop.marker;
     let max_experiments = request.experiments.unwrap_or(marker.limits.max_experiments);
@@ -130,6 +133,9 @@ pub async fn run(
         level: enforcement.level,
         resumed,
     });
+    for warning in request.warnings {
+        emitter.warn(warning);
+    }
     let base = workshop.base_side().await?;
     let base = workshop
         .prepare(base, &mut emitter, &request.cancel)

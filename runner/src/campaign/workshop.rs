@@ -1,15 +1,15 @@
 //! All that the executions of one marker share: repository, policy, plan, sandbox, base snapshots.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use autoclave_policies::{
-    Class, EntryKind, HostCapabilities, Plan, PlanRequest, Policy, PolicyRules, Preset, RepoPath,
-    Tree, View, compile, files_named_by,
+    Class, EntryKind, Glob, HostCapabilities, Plan, Policy, PolicyRules, RepoPath, Tree, compile,
+    files_named_by,
 };
 
 use super::CampaignError;
+use super::host_view::plan_request;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{Repo, TreeKind};
@@ -34,6 +34,12 @@ pub struct Workshop {
     pub base: CommitId,
     pub policy: Policy,
     pub plan: Plan,
+    /// Globs of `target.mutable` that match nothing of the base commit.
+    pub idle_globs: Vec<String>,
+    /// The base commit has a file that may change.
+    pub has_mutable: bool,
+    /// Files that the metric and guard commands name, and that are immutable for it.
+    pub harness: Vec<RepoPath>,
     pub sandbox: Box<dyn Sandbox>,
 }
 
@@ -77,7 +83,8 @@ impl Workshop {
             };
             (path, kind)
         }));
-        let policy = compile_policy(&marker, &tree)?;
+        let harness = harness_files(&marker, &tree);
+        let policy = compile_policy(&marker, harness.clone())?;
         let probe = probe();
         let capabilities = HostCapabilities {
             second_uid: probe.second_uid,
@@ -87,15 +94,9 @@ impl Workshop {
             seccomp: probe.seccomp,
             cgroup: probe.cgroup,
         };
-        let is_mutable = |path: &RepoPath| policy.class_of(path) == Class::Mutable;
-        if !marker.target.mutable.is_empty() && !tree.entries().any(|(path, _)| is_mutable(path)) {
-            let problem = "no file of the base commit is mutable; `target.mutable` matches nothing \
-                           that `target.immutable` and the harness leave free";
-            return Err(CampaignError::Marker {
-                marker: marker.name,
-                problem: problem.into(),
-            });
-        }
+        let has_mutable = tree
+            .entries()
+            .any(|(path, _)| policy.class_of(path) == Class::Mutable);
         let request = plan_request(&marker, host)?;
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
@@ -109,12 +110,34 @@ impl Workshop {
         })?;
         Ok(Self {
             repo,
-            marker,
             base,
             policy,
             plan,
+            idle_globs: idle_globs(&marker, &tree),
+            has_mutable,
+            harness,
+            marker,
             sandbox: Box::new(sandbox),
         })
+    }
+
+    /// Checks that there is something to work on in the base commit.
+    ///
+    /// # Errors
+    ///
+    /// [`CampaignError::IdleGlobs`] when a glob of `target.mutable` matches nothing,
+    /// [`CampaignError::NothingMutable`] when all that they match is immutable.
+    pub fn check_target(&self) -> Result<(), CampaignError> {
+        let marker = self.marker.name.clone();
+        if !self.idle_globs.is_empty() {
+            let globs = self.idle_globs.clone();
+            return Err(CampaignError::IdleGlobs { marker, globs });
+        }
+        if self.has_mutable {
+            Ok(())
+        } else {
+            Err(CampaignError::NothingMutable { marker })
+        }
     }
 
     /// Makes the snapshots of the base commit.
@@ -225,19 +248,37 @@ fn split(changes: Vec<Change>) -> (Vec<SnapshotEntry>, Vec<RepoPath>) {
     (added, removed)
 }
 
-fn compile_policy(marker: &Marker, tree: &Tree) -> Result<Policy, CampaignError> {
+/// Returns the files that the marker's commands name, in the order of their paths.
+fn harness_files(marker: &Marker, tree: &Tree) -> Vec<RepoPath> {
     let commands = [Some(&marker.metric.command), marker.metric.build.as_ref()]
         .into_iter()
         .flatten()
         .chain(marker.guards.iter().map(|guard| &guard.command));
+    let mut files: Vec<RepoPath> = commands
+        .flat_map(|command| files_named_by(command, tree))
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// Returns the globs of `target.mutable` that match no file; one that is invalid matches none.
+fn idle_globs(marker: &Marker, tree: &Tree) -> Vec<String> {
+    let matches = |glob: &Glob| tree.entries().any(|(path, _)| glob.matches(path));
+    let globs = marker.target.mutable.iter();
+    globs
+        .filter(|text| !Glob::parse(text).is_ok_and(|glob| matches(&glob)))
+        .cloned()
+        .collect()
+}
+
+fn compile_policy(marker: &Marker, harness: Vec<RepoPath>) -> Result<Policy, CampaignError> {
     let rules = PolicyRules {
         mutable: marker.target.mutable.clone(),
         immutable: marker.target.immutable.clone(),
         hidden: marker.target.hidden.clone(),
         scratch: marker.target.scratch.clone(),
-        named_by_harness: commands
-            .flat_map(|command| files_named_by(command, tree))
-            .collect(),
+        named_by_harness: harness,
     };
     let marker_error = |problem: String| CampaignError::Marker {
         marker: marker.name.clone(),
@@ -252,61 +293,4 @@ fn compile_policy(marker: &Marker, tree: &Tree) -> Result<Policy, CampaignError>
                 .join("; "),
         )
     })
-}
-
-fn plan_request(marker: &Marker, host: &HostFacts) -> Result<PlanRequest, CampaignError> {
-    let marker_error = |problem: String| CampaignError::Marker {
-        marker: marker.name.clone(),
-        problem,
-    };
-    let preset = Preset::named(&marker.sandbox.policy).ok_or_else(|| {
-        marker_error(format!(
-            "there is no policy preset `{}`",
-            marker.sandbox.policy
-        ))
-    })?;
-    let mut views = Vec::new();
-    for path in &preset.read {
-        // A preset names what many machines have; what is not there is not needed.
-        let source = expand_home(path, host.home.as_deref());
-        if let Some(source) = source.filter(|source| source.exists()) {
-            views.push(View {
-                target: source.clone(),
-                source,
-            });
-        }
-    }
-    for path in &marker.sandbox.read {
-        let source = expand_home(Path::new(path), host.home.as_deref()).ok_or_else(|| {
-            marker_error(format!(
-                "`sandbox.read`: `{path}` needs HOME, which is not set"
-            ))
-        })?;
-        if !source.is_absolute() || !source.exists() {
-            return Err(marker_error(format!(
-                "`sandbox.read`: `{}` is not an existing absolute path",
-                source.display()
-            )));
-        }
-        views.push(View {
-            target: source.clone(),
-            source,
-        });
-    }
-    let mut env: BTreeMap<String, String> = preset.env.clone();
-    env.extend(marker.sandbox.env.clone());
-    Ok(PlanRequest {
-        views,
-        env,
-        limits: marker.sandbox.limits,
-        allow_degraded: marker.sandbox.allow_degraded.clone(),
-    })
-}
-
-/// Returns `path` with a leading `~/` replaced; `None` when that needs a home and there is none.
-fn expand_home(path: &Path, home: Option<&Path>) -> Option<PathBuf> {
-    match path.strip_prefix("~") {
-        Ok(rest) => home.map(|home| home.join(rest)),
-        Err(_) => Some(PathBuf::from(path)),
-    }
 }

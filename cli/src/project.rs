@@ -12,7 +12,7 @@ use crate::exit::Exit;
 
 /// The places of a configuration, first found wins.
 pub const CONFIG: &str = ".autoclave/config.yaml";
-const OLDER_CONFIG: &str = ".autoresearch/config.yaml";
+pub const OLDER_CONFIG: &str = ".autoresearch/config.yaml";
 
 /// A repository with its checked configuration.
 pub struct Project {
@@ -172,7 +172,8 @@ impl Config {
     }
 }
 
-fn wrong(problems: &Problems) -> Failure {
+/// Makes a failure of everything that is wrong in a configuration.
+pub fn wrong(problems: &Problems) -> Failure {
     Failure::new(Exit::Usage, problems.to_string())
 }
 

@@ -37,6 +37,24 @@ impl HostPolicy {
     }
 }
 
+/// What every sandbox has of its own, never the host's.
+const OWN: [&str; 9] = [
+    "/dev",
+    "/home/agent",
+    "/proc",
+    "/run",
+    "/sys",
+    "/tmp",
+    "/var/run",
+    "/var/tmp",
+    "/workspace",
+];
+
+/// Says whether every sandbox has its own of `path`, so that the host's cannot be shown there.
+pub fn is_sandboxes_own(path: &Path) -> bool {
+    OWN.iter().any(|own| path.starts_with(own))
+}
+
 /// Says whether `path` is one of `places` or lies beneath one, compared by component.
 pub fn lies_in(path: &Path, places: &[PathBuf]) -> bool {
     places.iter().any(|place| path.starts_with(place))

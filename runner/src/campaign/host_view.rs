@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use autoclave_policies::{PlanRequest, View, lies_in};
+use autoclave_policies::{PlanRequest, View, is_sandboxes_own, lies_in};
 
 use super::CampaignError;
 use super::workshop::HostFacts;
@@ -27,7 +27,8 @@ pub(super) fn plan_request(
     let home = host.home.as_deref();
     // A policy names what many machines have; what is not here is not needed.
     let usual = expand_all(&spec.policy.read, home);
-    let mut shown: Vec<PathBuf> = usual.into_iter().filter(|path| path.exists()).collect();
+    let is_here = |path: &PathBuf| path.exists() && !is_sandboxes_own(path);
+    let mut shown: Vec<PathBuf> = usual.into_iter().filter(is_here).collect();
     shown.extend(asked.iter().cloned());
     check_denied(spec, &shown, home).map_err(|problem| CampaignError::Marker {
         marker: marker.name.clone(),
@@ -52,7 +53,13 @@ fn asked_for(spec: &SandboxSpec, host: &HostFacts) -> Result<Vec<PathBuf>, Strin
     let paths = spec.read.iter().map(|path| {
         let source = expand_home(Path::new(path), host.home.as_deref())
             .ok_or_else(|| format!("`sandbox.read`: `{path}` needs HOME, which is not set"))?;
-        if source.exists() {
+        if is_sandboxes_own(&source) {
+            let shown = source.display();
+            Err(format!(
+                "`sandbox.read`: `{shown}` cannot be shown: every sandbox has its own /tmp, \
+                 /var/tmp, /run, /proc and /dev"
+            ))
+        } else if source.exists() {
             Ok(source)
         } else {
             let shown = source.display();
@@ -145,7 +152,7 @@ mod tests {
 
     /// A home with a toolchain, a secret and a link to the secret.
     fn home() -> tempfile::TempDir {
-        let home = tempfile::tempdir_in("/var/tmp").unwrap();
+        let home = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         for folder in [".cargo/bin", ".rustup/toolchains", ".ssh", "tools/bin"] {
             fs::create_dir_all(home.path().join(folder)).unwrap();
         }
@@ -218,6 +225,16 @@ mod tests {
                 link.display(),
                 secret.display()
             )
+        );
+    }
+
+    #[test]
+    fn a_home_in_a_place_that_sandboxes_have_themselves_cannot_be_shown() {
+        let error = request(Path::new("/tmp/home"), "{read: [~/tools]}").unwrap_err();
+        assert_eq!(
+            error,
+            "marker `a`: `sandbox.read`: `/tmp/home/tools` cannot be shown: every sandbox has its \
+             own /tmp, /var/tmp, /run, /proc and /dev"
         );
     }
 

@@ -24,6 +24,6 @@ pub use exec::{ExecOutcome, ExecRequest, exec};
 pub use finalize::{FinalizeRequest, Finalized, FinalizedCommit, finalize};
 pub use folder::{RunFolder, list_runs};
 pub use gate::ModelService;
-pub use preflight::{Check, CheckReport, CheckStatus, preflight};
+pub use preflight::{Area, Check, CheckReport, CheckStatus, PreflightRequest, preflight};
 pub use run::{RunOutcome, RunRequest, latest_progress, run};
 pub use workshop::{HostFacts, Workshop};

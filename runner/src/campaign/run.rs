@@ -10,6 +10,7 @@ use super::emitter::Emitter;
 use super::experiment::Champion;
 use super::folder::{RunFolder, list_runs};
 use super::gate::{Gate, ModelService};
+use super::measure::Reading;
 use super::workshop::{HostFacts, Side, Workshop};
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
 use crate::decide::record::{GuardBase, Record, VERSION};
@@ -17,7 +18,7 @@ use crate::decide::{ideas, noise};
 use crate::event::{EventKind, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
-use crate::model::{Metric, RunId, Verdict};
+use crate::model::{RunId, Verdict};
 use crate::repo::Repo;
 use crate::sandbox::Snapshot;
 
@@ -458,21 +459,18 @@ impl Workshop {
             .build(measured, cancel)
             .await?
             .map_err(CampaignError::BaselineNotGreen)?;
-        let mut readings: Vec<Metric> = Vec::new();
-        // Three equal readings are taken for a deterministic metric; noise needs a few more.
-        while readings.len() < 3
-            || (readings.len() < 8 && readings.iter().any(|r| *r != readings[0]))
-        {
-            let reading = self.read_metric(&built, cancel).await?;
-            let value = reading.value.map_err(|why| {
-                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
-            })?;
+        let mut note = |value, reading: &Reading| {
             emitter.emit(EventKind::BaselineReading {
                 value,
                 seconds: reading.wall.as_secs_f64(),
             });
-            readings.push(value);
-        }
+        };
+        let readings = self
+            .base_readings(&built, &mut note, cancel)
+            .await?
+            .map_err(|(why, reading)| {
+                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
+            })?;
         let noise = noise::noise(&readings);
         let value = noise::median_reading(&readings);
         let count = u32::try_from(readings.len()).expect("at most 8");

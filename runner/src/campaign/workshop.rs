@@ -37,7 +37,8 @@ pub struct Workshop {
     /// Globs of `target.mutable` that match nothing of the base commit.
     pub idle_globs: Vec<String>,
     /// The base commit has a file that may change.
-    pub has_mutable: bool,
+    has_mutable: bool,
+    limits_each_process: bool,
     /// Files that the metric and guard commands name, and that are immutable for it.
     pub harness: Vec<RepoPath>,
     pub sandbox: Box<dyn Sandbox>,
@@ -106,7 +107,7 @@ impl Workshop {
         })?;
         let sandbox = ProcessSandbox::new(ProcessOptions {
             state: host.state.clone(),
-            run_label: marker.name.clone(),
+            run_label: format!("{}-{}", marker.name, std::process::id()),
         })?;
         Ok(Self {
             repo,
@@ -115,6 +116,7 @@ impl Workshop {
             plan,
             idle_globs: idle_globs(&marker, &tree),
             has_mutable,
+            limits_each_process: !capabilities.cgroup,
             harness,
             marker,
             sandbox: Box::new(sandbox),
@@ -212,6 +214,11 @@ impl Workshop {
             agent,
             measured,
         })
+    }
+
+    /// Says whether memory and processes are limited one by one, for want of a cgroup.
+    pub fn limits_each_process(&self) -> bool {
+        self.limits_each_process
     }
 
     /// Says whether an agent's change of `path` may become part of a candidate.

@@ -27,7 +27,7 @@ use crate::model::{Cost, Direction, Metric};
 
 pub use duration::parse_duration;
 pub use file::{ConfigFile, GlobPlace, parse_config};
-pub use policy_file::ReadPolicy;
+pub use policy_file::{ReadPolicy, preset};
 pub use schema::SCHEMA;
 pub use template::{TemplateFacts, template};
 

@@ -82,7 +82,12 @@ fn unknown_preset(name: &str) -> Trouble {
     Trouble::new(format!("unknown policy preset `{name}`")).hint(hint)
 }
 
-/// Returns the policy that comes with the program and of which a marker takes no notice.
+/// Returns the preset of this name.
+pub fn preset(name: &str) -> Option<HostPolicy> {
+    parse(name, preset_text(name)?).ok()
+}
+
+/// Returns the policy of a marker that names none.
 pub(super) fn default_policy() -> HostPolicy {
     let (name, text) = PRESETS[0];
     parse(name, text).expect("a test reads every preset")
@@ -200,7 +205,7 @@ fn base(fields: &mut Fields<'_, '_>) -> Option<HostPolicy> {
             ))),
         }
     })?;
-    parse(&name, preset_text(&name)?).ok()
+    preset(&name)
 }
 
 fn paths<'n>(fields: &mut Fields<'n, '_>, name: &'static str) -> Vec<(PathBuf, &'n Node)> {

@@ -2,28 +2,18 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
-use autoclave_policies::Glob;
 use autoclave_policies::yaml::{Meaning, Node, Scalar, Value};
+use autoclave_policies::{Glob, is_sandboxes_own};
 use regex::Regex;
 
 use super::decode::{Trouble, kind};
 use super::keys::nearest;
 use crate::model::{Cost, Metric};
 
-/// What a sandbox has of its own, or what would show the whole machine: never a host's directory.
-const OWN: [&str; 8] = [
-    "/dev",
-    "/home/agent",
-    "/proc",
-    "/run",
-    "/sys",
-    "/tmp",
-    "/var/run",
-    "/workspace",
-];
 /// Directories that a sandbox makes itself, to mount its own beneath.
-const FRAMES: [&str; 6] = ["/etc", "/home", "/opt", "/root", "/var", "/var/tmp"];
+const FRAMES: [&str; 5] = ["/etc", "/home", "/opt", "/root", "/var"];
 
 /// Returns the scalar that `node` is, of any meaning.
 pub(super) fn scalar<'n>(node: &'n Node, wanted: &str) -> Result<&'n Scalar, Trouble> {
@@ -249,15 +239,12 @@ pub(super) fn host_path(node: &Node) -> Result<String, Trouble> {
     {
         return Err(Trouble::new(format!("`{path}` would show everything")).hint(HINT));
     }
-    let plain = std::path::Path::new(&path);
-    if OWN.iter().any(|own| plain.starts_with(own)) {
+    let plain = Path::new(&path);
+    if is_sandboxes_own(plain) {
         return Err(Trouble::new(format!("`{path}` cannot be shown"))
             .hint("every sandbox has its own /proc, /dev, /tmp, /run, home and workspace"));
     }
-    if FRAMES
-        .iter()
-        .any(|frame| plain == std::path::Path::new(frame))
-    {
+    if FRAMES.iter().any(|frame| plain == Path::new(frame)) {
         return Err(Trouble::new(format!("`{path}` would show too much"))
             .hint("name the folders in it that are needed"));
     }

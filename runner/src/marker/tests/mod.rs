@@ -250,22 +250,25 @@ fn settings_that_the_sample_leaves_out_are_read() {
 }
 
 #[test]
-fn the_template_parses_to_what_was_found() {
+fn the_template_takes_any_text_as_it_is() {
     let facts = TemplateFacts {
         name: "speed".to_owned(),
-        mutable: texts(&["src/**", "a \"b\\c"]),
+        mutable: texts(&["src/**", "a \"b\\c", "@GUARD@"]),
         immutable: texts(&["tests/**"]),
         scratch: Vec::new(),
+        prepare: None,
+        metric: "echo '@EXTRACT@' # \u{7}".to_owned(),
+        extract: "regex:(\\d+)".to_owned(),
+        build: None,
         guard: Some("cargo test".to_owned()),
+        policy: "strict".to_owned(),
     };
     let file = ours(&template(&facts)).unwrap();
-    assert_eq!(file.markers[0].target.mutable, facts.mutable);
-    assert_eq!(file.markers[0].guards[0].command, "cargo test");
-    let unguarded = TemplateFacts {
-        guard: None,
-        ..facts
-    };
-    assert_eq!(ours(&template(&unguarded)).unwrap().markers[0].guards, []);
+    let marker = &file.markers[0];
+    assert_eq!(marker.target.mutable, facts.mutable);
+    assert_eq!(marker.metric.command, facts.metric);
+    assert_eq!(marker.metric.extract, Extract::Regex("(\\d+)".to_owned()));
+    assert_eq!(marker.guards[0].command, "cargo test");
 }
 
 proptest! {

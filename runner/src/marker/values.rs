@@ -19,10 +19,10 @@ const FRAMES: [&str; 5] = ["/etc", "/home", "/opt", "/root", "/var"];
 pub(super) fn scalar<'n>(node: &'n Node, wanted: &str) -> Result<&'n Scalar, Trouble> {
     match &node.value {
         Value::Scalar(scalar) => Ok(scalar),
-        Value::Sequence(_) | Value::Mapping(_) => Err(Trouble::new(format!(
-            "expected {wanted}, found {}",
-            kind(node)
-        ))),
+        Value::Sequence(_) | Value::Mapping(_) => {
+            let message = format!("expected {wanted}, found {}", kind(node));
+            Err(Trouble::new(message).hint("write a single value, without brackets or dashes"))
+        }
     }
 }
 
@@ -93,6 +93,10 @@ pub(super) fn count(range: RangeInclusive<u32>) -> impl Fn(&Node) -> Result<u32,
                 .ok()
                 .filter(|integer| range.contains(integer))
                 .ok_or_else(|| out_of_range(scalar, range.start(), range.end())),
+            // Digits only, but more than 64 bits hold.
+            Meaning::Float(_) if scalar.text.chars().all(|c| c.is_ascii_digit()) => {
+                Err(out_of_range(scalar, range.start(), range.end()))
+            }
             Meaning::Float(_) => Err(Trouble::new(format!(
                 "`{}` is not a whole number",
                 scalar.text

@@ -1,5 +1,7 @@
 //! Whole configuration files, right and wrong.
 
+mod edges;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

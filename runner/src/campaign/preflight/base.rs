@@ -192,14 +192,21 @@ impl Trial<'_> {
             return;
         }
         let (low, high) = noise::expected_pairs(&PairedRule::new(metric, noise));
-        let detail = format!(
-            "{:.1} %: finding {gain} % takes about {} to {} runs, {:.0} to {:.0} s",
-            100.0 * noise,
-            2 * low,
-            2 * high,
-            f64::from(2 * low) * seconds,
-            f64::from(2 * high) * seconds,
-        );
+        let percent = 100.0 * noise;
+        let detail = if low >= metric.max_pairs {
+            format!(
+                "{percent:.1} %: finding {gain} % takes more than {} runs",
+                2 * low
+            )
+        } else {
+            format!(
+                "{percent:.1} %: finding {gain} % takes about {} to {} runs, {:.0} to {:.0} s",
+                2 * low,
+                2 * high,
+                f64::from(2 * low) * seconds,
+                f64::from(2 * high) * seconds,
+            )
+        };
         if high >= metric.max_pairs {
             let hint = format!(
                 "many comparisons would end undecided after {} pairs: make the metric quieter \

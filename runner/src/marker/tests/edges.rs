@@ -126,9 +126,8 @@ fn values_beyond_their_limits_are_refused_with_what_to_write() {
         ("permission_mode", &["\"--yolo -x\""]),
     ] {
         for value in values {
-            let problems = match ours(&sample_with(key, value)) {
-                Ok(_) => panic!("{key}: {value} is read"),
-                Err(problems) => problems,
+            let Err(problems) = ours(&sample_with(key, value)) else {
+                panic!("{key}: {value} is read")
             };
             let found: Vec<String> = problems
                 .problems
@@ -194,9 +193,10 @@ fn slipped(text: &str, slips: &[Slip]) -> String {
             Slip::Indent(line, is_more) => {
                 let count = lines.len();
                 let line = &mut lines[line % count];
-                *line = match is_more {
-                    true => format!("  {line}"),
-                    false => line.trim_start().to_owned(),
+                *line = if is_more {
+                    format!("  {line}")
+                } else {
+                    line.trim_start().to_owned()
                 };
                 lines.join("\n")
             }

@@ -72,6 +72,14 @@ impl From<CampaignError> for Failure {
                 Some("Move the file out of the repository and of what `sandbox.read` lists."),
             ),
             CampaignError::Marker { .. } => (Exit::Usage, None),
+            CampaignError::IdleGlobs { .. } => (
+                Exit::Usage,
+                Some("Globs are relative to the repository root and see committed files only."),
+            ),
+            CampaignError::NothingMutable { .. } => (
+                Exit::Usage,
+                Some("`autoclave check` lists the files that metric and guards name."),
+            ),
             CampaignError::BaselineNotGreen(_) | CampaignError::Prepare(_) => (
                 Exit::BaselineNotGreen,
                 Some(

@@ -3,6 +3,7 @@
 mod command;
 mod demo;
 mod diagnostic;
+mod ecosystem;
 mod exit;
 mod failure;
 mod log;

@@ -130,7 +130,10 @@ impl Lab {
             name(),
             serde_json::to_string(agent).unwrap()
         );
-        let mut config = parse_config(&config, "config.yaml", Dialect::Autoclave).unwrap();
+        let mut config = parse_config(&config, "config.yaml", Dialect::Autoclave, &|_| {
+            Ok(String::new())
+        })
+        .unwrap();
         let state = self.folder.path().join("state");
         let mut watcher = Watcher {
             state: state.clone(),
@@ -138,6 +141,7 @@ impl Lab {
             on_disk: Vec::new(),
         };
         let request = RunRequest {
+            warnings: Vec::new(),
             marker: config.markers.remove(0),
             experiments: None,
             base: None,

@@ -44,6 +44,7 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
     let marker = project.active_marker(args.marker.as_deref())?;
     let host = project::host_facts()?;
     let service = service::from_environment(args.credential_file.as_deref())?;
+    let warnings = project.warnings();
     let mut reporter = Logged {
         reporter: reporter::standard(format),
         log: Log::start()?,
@@ -56,10 +57,13 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
             base: args.base,
             fresh: args.new,
             service,
+            warnings,
             host,
             cancel,
         };
-        Ok(campaign::run(project.repo, request, &mut reporter).await?)
+        campaign::run(project.repo, request, &mut reporter)
+            .await
+            .map_err(|error| project.config.failure(error))
     })?;
     match outcome.reason {
         FinishReason::Infrastructure => {

@@ -25,7 +25,7 @@ pub struct StatusArgs {}
 pub fn run(_args: &StatusArgs, format: Format) -> Result<Exit, Failure> {
     let project = Project::open()?;
     let mut rows = Vec::new();
-    for marker in &project.markers {
+    for marker in &project.config.file.markers {
         let latest = latest_progress(&project.repo.runs_dir(), &marker.name)?;
         let progress = latest.as_ref().map(|(_, progress)| progress);
         let holder = running(&project.repo.runs_dir(), &marker.name)?;

@@ -30,6 +30,16 @@ pub enum CampaignError {
     Agent(#[from] AgentError),
     #[error("marker `{marker}`: {problem}")]
     Marker { marker: String, problem: String },
+    #[error(
+        "marker `{marker}`: `target.mutable` matches no file of the base commit with {}",
+        globs.iter().map(|glob| format!("`{glob}`")).collect::<Vec<_>>().join(", ")
+    )]
+    IdleGlobs { marker: String, globs: Vec<String> },
+    #[error(
+        "marker `{marker}`: all that `target.mutable` matches is hidden, immutable or part of what \
+         measures"
+    )]
+    NothingMutable { marker: String },
     /// One refusal a line.
     #[error("the policy of marker `{marker}` cannot be enforced here: {}", refusals.join("; "))]
     Refused {

@@ -111,10 +111,12 @@ mod tests {
     fn marker() -> Marker {
         let text = "markers:\n  - name: sort-speed\n    target: {mutable: [src/**]}\n    \
                     metric: {command: m, extract: cat, direction: lower}\n";
-        parse_config(text, "config.yaml", Dialect::Autoclave)
-            .unwrap()
-            .markers
-            .remove(0)
+        parse_config(text, "config.yaml", Dialect::Autoclave, &|_| {
+            Ok(String::new())
+        })
+        .unwrap()
+        .markers
+        .remove(0)
     }
 
     /// Writes the ledger of a run of `marker_digest` that goes on with `records`.

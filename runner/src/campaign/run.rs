@@ -8,6 +8,7 @@ use super::emitter::Emitter;
 use super::experiment::Champion;
 use super::folder::{RunFolder, remove_stillborn};
 use super::gate::{Gate, GateFiles, ModelService};
+use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
 use super::workshop::{Base, HostFacts, Workshop};
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
@@ -16,7 +17,7 @@ use crate::decide::{ideas, noise};
 use crate::event::{EventKind, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
-use crate::model::{Cost, Metric, RunId};
+use crate::model::{Cost, RunId};
 use crate::repo::Repo;
 use crate::sandbox::Snapshot;
 
@@ -32,6 +33,8 @@ pub struct RunRequest {
     pub fresh: bool,
     /// `None` only for agents that speak no protocol.
     pub service: Option<ModelService>,
+    /// What to tell the user about the configuration.
+    pub warnings: Vec<String>,
     pub host: HostFacts,
     pub cancel: CancellationToken,
 }
@@ -103,6 +106,7 @@ pub async fn run(
     }
     // Everything that can refuse does so before the run's folder exists.
     let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
+    workshop.check_target()?;
     if let Some(service) = &request.service {
         let views = workshop.plan.views.iter().map(|view| view.source.as_path());
         service.refuse_visible(views.chain([workshop.repo.work_dir()]))?;
@@ -170,7 +174,8 @@ pub async fn run(
         level: enforcement.level,
         resumed: is_found,
     });
-    for warning in warnings.into_iter().chain(workshop.warnings()) {
+    let warnings = request.warnings.into_iter().chain(warnings);
+    for warning in warnings.chain(workshop.warnings()) {
         emitter.warn(warning);
     }
     emitter.catch_up(&progress);
@@ -429,21 +434,18 @@ impl Workshop {
             .build(measured, cancel)
             .await?
             .map_err(CampaignError::BaselineNotGreen)?;
-        let mut readings: Vec<Metric> = Vec::new();
-        // Three equal readings are taken for a deterministic metric; noise needs a few more.
-        while readings.len() < 3
-            || (readings.len() < 8 && readings.iter().any(|r| *r != readings[0]))
-        {
-            let reading = self.read_metric(&built, cancel).await?;
-            let value = reading.value.map_err(|why| {
-                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
-            })?;
+        let mut note = |value, reading: &Reading| {
             emitter.emit(EventKind::BaselineReading {
                 value,
                 seconds: reading.wall.as_secs_f64(),
             });
-            readings.push(value);
-        }
+        };
+        let readings = self
+            .base_readings(&built, &mut note, cancel)
+            .await?
+            .map_err(|(why, reading)| {
+                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
+            })?;
         let noise = noise::noise(&readings);
         let value = noise::median_reading(&readings);
         let count = u32::try_from(readings.len()).expect("at most 8");

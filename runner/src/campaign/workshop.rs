@@ -1,18 +1,18 @@
 //! All that the executions of one marker share: repository, policy, plan, sandbox, base snapshots.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use autoclave_policies::{
-    Class, EntryKind, HostCapabilities, Plan, PlanRequest, Policy, PolicyRules, Preset, RepoPath,
-    Tree, View, compile, files_named_by,
+    Class, EntryKind, Glob, HostCapabilities, Plan, Policy, PolicyRules, RepoPath, Tree, compile,
+    files_named_by,
 };
 
 use super::CampaignError;
 use super::berth::Berth;
+use super::host_view::plan_request;
 use crate::event::Executions;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
@@ -38,6 +38,13 @@ pub struct Workshop {
     pub base: CommitId,
     pub policy: Policy,
     pub plan: Plan,
+    /// Globs of `target.mutable` that match nothing of the base commit.
+    pub idle_globs: Vec<String>,
+    /// The base commit has a file that may change.
+    has_mutable: bool,
+    limits_each_process: bool,
+    /// Files that the metric and guard commands name, and that are immutable for it.
+    pub harness: Vec<RepoPath>,
     pub sandbox: Box<dyn Sandbox>,
     /// The submodules of the base commit: their files are in no sandbox.
     pub submodules: Vec<RepoPath>,
@@ -92,7 +99,8 @@ impl Workshop {
             .filter(|(_, kind)| *kind == EntryKind::Submodule)
             .map(|(path, _)| path.clone())
             .collect();
-        let policy = compile_policy(&marker, &tree)?;
+        let harness = harness_files(&marker, &tree);
+        let policy = compile_policy(&marker, harness.clone())?;
         let probe = probe();
         let capabilities = HostCapabilities {
             second_uid: probe.second_uid,
@@ -102,15 +110,9 @@ impl Workshop {
             seccomp: probe.seccomp,
             cgroup: probe.cgroup,
         };
-        let is_mutable = |path: &RepoPath| policy.class_of(path) == Class::Mutable;
-        if !marker.target.mutable.is_empty() && !tree.entries().any(|(path, _)| is_mutable(path)) {
-            let problem = "no file of the base commit is mutable; `target.mutable` matches nothing \
-                           that `target.immutable` and the harness leave free";
-            return Err(CampaignError::Marker {
-                marker: marker.name,
-                problem: problem.into(),
-            });
-        }
+        let has_mutable = tree
+            .entries()
+            .any(|(path, _)| policy.class_of(path) == Class::Mutable);
         let request = plan_request(&marker, host)?;
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
@@ -125,10 +127,14 @@ impl Workshop {
         })?;
         Ok(Self {
             repo,
-            marker,
             base,
             policy,
             plan,
+            idle_globs: idle_globs(&marker, &tree),
+            has_mutable,
+            limits_each_process: !capabilities.cgroup,
+            harness,
+            marker,
             sandbox: Box::new(sandbox),
             submodules,
             executions: Cell::default(),
@@ -162,6 +168,25 @@ impl Workshop {
         executions.sandbox_seconds += around.as_secs_f64();
         self.executions.set(executions);
         Ok(finished)
+    }
+
+    /// Checks that there is something to work on in the base commit.
+    ///
+    /// # Errors
+    ///
+    /// [`CampaignError::IdleGlobs`] when a glob of `target.mutable` matches nothing,
+    /// [`CampaignError::NothingMutable`] when all that they match is immutable.
+    pub fn check_target(&self) -> Result<(), CampaignError> {
+        let marker = self.marker.name.clone();
+        if !self.idle_globs.is_empty() {
+            let globs = self.idle_globs.clone();
+            return Err(CampaignError::IdleGlobs { marker, globs });
+        }
+        if self.has_mutable {
+            Ok(())
+        } else {
+            Err(CampaignError::NothingMutable { marker })
+        }
     }
 
     /// Makes the snapshots of the base commit.
@@ -247,6 +272,11 @@ impl Workshop {
             .await?)
     }
 
+    /// Says whether memory and processes are limited one by one, for want of a cgroup.
+    pub fn limits_each_process(&self) -> bool {
+        self.limits_each_process
+    }
+
     /// Says whether an agent's change of `path` may become part of a candidate.
     pub fn is_mutable(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Mutable
@@ -281,19 +311,37 @@ fn split(changes: Vec<Change>) -> (Vec<SnapshotEntry>, Vec<RepoPath>) {
     (added, removed)
 }
 
-fn compile_policy(marker: &Marker, tree: &Tree) -> Result<Policy, CampaignError> {
+/// Returns the files that the marker's commands name, in the order of their paths.
+fn harness_files(marker: &Marker, tree: &Tree) -> Vec<RepoPath> {
     let commands = [Some(&marker.metric.command), marker.metric.build.as_ref()]
         .into_iter()
         .flatten()
         .chain(marker.guards.iter().map(|guard| &guard.command));
+    let mut files: Vec<RepoPath> = commands
+        .flat_map(|command| files_named_by(command, tree))
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// Returns the globs of `target.mutable` that match no file; one that is invalid matches none.
+fn idle_globs(marker: &Marker, tree: &Tree) -> Vec<String> {
+    let matches = |glob: &Glob| tree.entries().any(|(path, _)| glob.matches(path));
+    let globs = marker.target.mutable.iter();
+    globs
+        .filter(|text| !Glob::parse(text).is_ok_and(|glob| matches(&glob)))
+        .cloned()
+        .collect()
+}
+
+fn compile_policy(marker: &Marker, harness: Vec<RepoPath>) -> Result<Policy, CampaignError> {
     let rules = PolicyRules {
         mutable: marker.target.mutable.clone(),
         immutable: marker.target.immutable.clone(),
         hidden: marker.target.hidden.clone(),
         scratch: marker.target.scratch.clone(),
-        named_by_harness: commands
-            .flat_map(|command| files_named_by(command, tree))
-            .collect(),
+        named_by_harness: harness,
     };
     let marker_error = |problem: String| CampaignError::Marker {
         marker: marker.name.clone(),
@@ -308,61 +356,4 @@ fn compile_policy(marker: &Marker, tree: &Tree) -> Result<Policy, CampaignError>
                 .join("; "),
         )
     })
-}
-
-fn plan_request(marker: &Marker, host: &HostFacts) -> Result<PlanRequest, CampaignError> {
-    let marker_error = |problem: String| CampaignError::Marker {
-        marker: marker.name.clone(),
-        problem,
-    };
-    let preset = Preset::named(&marker.sandbox.policy).ok_or_else(|| {
-        marker_error(format!(
-            "there is no policy preset `{}`",
-            marker.sandbox.policy
-        ))
-    })?;
-    let mut views = Vec::new();
-    for path in &preset.read {
-        // A preset names what many machines have; what is not there is not needed.
-        let source = expand_home(path, host.home.as_deref());
-        if let Some(source) = source.filter(|source| source.exists()) {
-            views.push(View {
-                target: source.clone(),
-                source,
-            });
-        }
-    }
-    for path in &marker.sandbox.read {
-        let source = expand_home(Path::new(path), host.home.as_deref()).ok_or_else(|| {
-            marker_error(format!(
-                "`sandbox.read`: `{path}` needs HOME, which is not set"
-            ))
-        })?;
-        if !source.is_absolute() || !source.exists() {
-            return Err(marker_error(format!(
-                "`sandbox.read`: `{}` is not an existing absolute path",
-                source.display()
-            )));
-        }
-        views.push(View {
-            target: source.clone(),
-            source,
-        });
-    }
-    let mut env: BTreeMap<String, String> = preset.env.clone();
-    env.extend(marker.sandbox.env.clone());
-    Ok(PlanRequest {
-        views,
-        env,
-        limits: marker.sandbox.limits,
-        allow_degraded: marker.sandbox.allow_degraded.clone(),
-    })
-}
-
-/// Returns `path` with a leading `~/` replaced; `None` when that needs a home and there is none.
-fn expand_home(path: &Path, home: Option<&Path>) -> Option<PathBuf> {
-    match path.strip_prefix("~") {
-        Ok(rest) => home.map(|home| home.join(rest)),
-        Err(_) => Some(PathBuf::from(path)),
-    }
 }

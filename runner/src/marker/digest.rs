@@ -50,10 +50,12 @@ mod tests {
             "markers:\n  - name: m\n    target: {{mutable: [src/**]}}\n    metric: {{command: m, \
              extract: cat, direction: lower}}\n{text}"
         );
-        parse_config(&text, "config.yaml", Dialect::Autoclave)
-            .unwrap()
-            .markers
-            .remove(0)
+        parse_config(&text, "config.yaml", Dialect::Autoclave, &|_| {
+            Ok(String::new())
+        })
+        .unwrap()
+        .markers
+        .remove(0)
     }
 
     #[test]

@@ -138,8 +138,21 @@ pub(super) const LIMITS: Section = Section {
     older: &[],
 };
 
-pub(super) const SECTIONS: [&Section; 10] = [
-    &FILE, &MARKER, &TARGET, &PREPARE, &METRIC, &GUARD, &LOOP, &AGENT, &SANDBOX, &LIMITS,
+/// A policy file's own.
+pub(super) const POLICY: Section = Section {
+    name: "policy",
+    keys: &["extends", "read", "deny", "path", "env", "examples"],
+    older: &[],
+};
+pub(super) const EXAMPLES: Section = Section {
+    name: "examples",
+    keys: &["allowed", "denied"],
+    older: &[],
+};
+
+pub(super) const SECTIONS: [&Section; 12] = [
+    &FILE, &MARKER, &TARGET, &PREPARE, &METRIC, &GUARD, &LOOP, &AGENT, &SANDBOX, &LIMITS, &POLICY,
+    &EXAMPLES,
 ];
 
 /// Returns what to say about a key that `section` does not know.

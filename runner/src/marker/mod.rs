@@ -9,6 +9,7 @@ mod goal;
 mod keys;
 mod means;
 mod percent;
+mod policy_file;
 mod schema;
 mod size;
 mod template;
@@ -19,13 +20,15 @@ mod values;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use autoclave_policies::Limits;
+use autoclave_policies::{HostPolicy, Limits};
+pub use autoclave_policies::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Cost, Direction, Metric};
 
 pub use duration::parse_duration;
 pub use file::{ConfigFile, GlobPlace, parse_config};
+pub use policy_file::{ReadPolicy, preset};
 pub use schema::SCHEMA;
 pub use template::{TemplateFacts, template};
 
@@ -181,8 +184,8 @@ pub enum Protocol {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SandboxSpec {
     pub backend: BackendChoice,
-    /// A preset's name or the path of a YAML file in the repository.
-    pub policy: String,
+    /// As it was when the configuration was read, be it a preset or a file of the checkout.
+    pub policy: HostPolicy,
     /// Host paths that are visible read-only; a leading `~/` is the user's home.
     pub read: Vec<String>,
     pub env: BTreeMap<String, String>,

@@ -25,10 +25,12 @@ fn marker() -> Marker {
     metric: {command: 'python3 bench.py', extract: metric-lines, name: ms, unit: ms, direction: lower}
     guard: {name: tests, command: 'python3 -m pytest -q'}
 ";
-    parse_config(text, "config.yaml", Dialect::Autoclave)
-        .unwrap()
-        .markers
-        .remove(0)
+    parse_config(text, "config.yaml", Dialect::Autoclave, &|_| {
+        Ok(String::new())
+    })
+    .unwrap()
+    .markers
+    .remove(0)
 }
 
 fn discarded(n: u32) -> ExperimentRecord {

@@ -39,6 +39,10 @@ impl From<CampaignError> for Failure {
                     "Check ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN; the run can be resumed.",
                 ),
             ),
+            CampaignError::VisibleCredential { .. } => (
+                Exit::Usage,
+                Some("Move the file out of the repository and of what `sandbox.read` lists."),
+            ),
             CampaignError::Marker { .. } => (Exit::Usage, None),
             CampaignError::IdleGlobs { .. } => (
                 Exit::Usage,

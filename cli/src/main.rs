@@ -10,6 +10,7 @@ mod output;
 mod project;
 mod reporter;
 mod runtime;
+mod service;
 mod table;
 
 use std::path::PathBuf;

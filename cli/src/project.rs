@@ -1,9 +1,8 @@
-//! The repository a command works on, its configuration, and what the environment says.
+//! The repository a command works on, its configuration, and the host it runs on.
 
 use std::path::PathBuf;
 
-use autoclave_runner::campaign::{CampaignError, HostFacts, ModelService};
-use autoclave_runner::gateway::{Credential, Upstream};
+use autoclave_runner::campaign::{CampaignError, HostFacts};
 use autoclave_runner::marker::{ConfigFile, Dialect, Marker, Problems, Status, parse_config};
 use autoclave_runner::repo::Repo;
 
@@ -234,30 +233,4 @@ fn private_dir(path: &std::path::Path) -> Result<(), Failure> {
             path.display()
         )))
     }
-}
-
-/// Reads credential and upstream from the environment; `None` when there is no credential.
-///
-/// # Errors
-///
-/// [`Exit::Usage`] when one of them is malformed.
-pub fn model_service() -> Result<Option<ModelService>, Failure> {
-    use autoclave_runner::gateway::CredentialError;
-    let variable = |name: &str| std::env::var(name).ok();
-    let credential = match Credential::from_env(&variable) {
-        Ok(credential) => credential,
-        Err(CredentialError::Missing) => return Ok(None),
-        Err(error) => return Err(Failure::new(Exit::Usage, error)),
-    };
-    let upstream = match variable("ANTHROPIC_BASE_URL").filter(|text| !text.is_empty()) {
-        None => Upstream::default(),
-        Some(text) => Upstream::parse(&text).map_err(|error| {
-            Failure::new(Exit::Usage, error)
-                .hint("ANTHROPIC_BASE_URL names the upstream of the gateway.")
-        })?,
-    };
-    Ok(Some(ModelService {
-        credential,
-        upstream,
-    }))
 }

@@ -54,8 +54,10 @@ pub struct Landlock {
     /// The kernel's version of the interface; 3 to 6, higher ones are used as 6.
     pub abi: i32,
     /// Writable with everything beneath.
+    #[serde(with = "crate::paths")]
     pub trees: Vec<PathBuf>,
     /// Single files, written in place.
+    #[serde(with = "crate::paths")]
     pub files: Vec<PathBuf>,
 }
 

@@ -1,5 +1,7 @@
 //! `autoclave run`.
 
+use std::path::PathBuf;
+
 use autoclave_runner::campaign::{self, RunRequest};
 use clap::Args;
 
@@ -7,7 +9,7 @@ use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::output::Format;
 use crate::project::{self, Project};
-use crate::{reporter, runtime};
+use crate::{reporter, runtime, service};
 
 /// Run a marker's experiments, or go on with an unfinished run
 #[derive(Debug, Args)]
@@ -25,6 +27,9 @@ pub struct RunArgs {
     /// Start afresh even where an unfinished run could go on
     #[arg(long)]
     new: bool,
+    /// Read the credential from this file, instead of the one AUTOCLAVE_CREDENTIAL_FILE names
+    #[arg(long, value_name = "FILE")]
+    credential_file: Option<PathBuf>,
 }
 
 /// Runs the loop and shows it.
@@ -36,7 +41,7 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
     let project = Project::open()?;
     let marker = project.active_marker(args.marker.as_deref())?;
     let host = project::host_facts()?;
-    let service = project::model_service()?;
+    let service = service::from_environment(args.credential_file.as_deref())?;
     let warnings = project.warnings();
     let mut reporter = reporter::standard(format);
     let outcome = runtime::block_on(async |cancel| {

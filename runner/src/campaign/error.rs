@@ -52,6 +52,8 @@ pub enum CampaignError {
     Prepare(String),
     #[error("the model's service refused the credential: {0}")]
     Unauthorized(String),
+    #[error("the credential file `{}` lies in `{}`, which sandboxes can read", file.display(), seen.display())]
+    VisibleCredential { file: PathBuf, seen: PathBuf },
     #[error("the ledger of run `{run}` does not make sense: {problem}")]
     BrokenRun { run: String, problem: String },
     #[error("{problem}")]

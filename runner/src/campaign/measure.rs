@@ -101,7 +101,7 @@ impl Workshop {
         execution: Execution<'_>,
         output: &mut Capture,
     ) -> Result<Finished, CampaignError> {
-        let finished = self.sandbox.execute(execution, output).await?;
+        let finished = self.execute(execution, output).await?;
         if finished.exit == Exit::Cancelled {
             return Err(CampaignError::Interrupted);
         }

@@ -1,7 +1,9 @@
 //! All that the executions of one marker share: repository, policy, plan, sandbox, base snapshots.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use autoclave_policies::{
     Class, EntryKind, Glob, HostCapabilities, Plan, Policy, PolicyRules, RepoPath, Tree, compile,
@@ -10,11 +12,12 @@ use autoclave_policies::{
 
 use super::CampaignError;
 use super::host_view::plan_request;
+use crate::event::Executions;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
-use crate::repo::{Repo, TreeKind};
+use crate::repo::{AgentGit, Repo, TreeKind};
 use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
-use crate::sandbox::{Sandbox, SandboxError, Snapshot};
+use crate::sandbox::{Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
 #[derive(Debug, Clone)]
@@ -42,16 +45,20 @@ pub struct Workshop {
     /// Files that the metric and guard commands name, and that are immutable for it.
     pub harness: Vec<RepoPath>,
     pub sandbox: Box<dyn Sandbox>,
+    /// The submodules of the base commit: their files are in no sandbox.
+    pub submodules: Vec<RepoPath>,
+    /// What all executions until now took.
+    pub(super) executions: Cell<Executions>,
 }
 
-/// One commit, ready to start sandboxes from.
-#[derive(Debug, Clone)]
-pub struct Side {
-    pub commit: CommitId,
+/// The base commit, ready to start sandboxes from.
+pub struct Base {
     /// Without hidden paths: what the agent sees.
     pub agent: Snapshot,
     /// With hidden paths: what is measured.
     pub measured: Snapshot,
+    /// Makes the `.git` of later commits.
+    git: AgentGit,
 }
 
 impl Workshop {
@@ -84,6 +91,11 @@ impl Workshop {
             };
             (path, kind)
         }));
+        let submodules = tree
+            .entries()
+            .filter(|(_, kind)| *kind == EntryKind::Submodule)
+            .map(|(path, _)| path.clone())
+            .collect();
         let harness = harness_files(&marker, &tree);
         let policy = compile_policy(&marker, harness.clone())?;
         let probe = probe();
@@ -120,6 +132,8 @@ impl Workshop {
             harness,
             marker,
             sandbox: Box::new(sandbox),
+            submodules,
+            executions: Cell::default(),
         })
     }
 
@@ -142,26 +156,52 @@ impl Workshop {
         }
     }
 
+    /// Returns what a user should know of the repository before a run.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.submodules.iter().map(|path| {
+            format!("submodule `{path}` is an empty directory in every sandbox: its files are not part of the commit")
+        })
+    }
+
+    /// Runs one execution and adds up what it took.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sandbox.
+    pub(super) async fn execute(
+        &self,
+        execution: Execution<'_>,
+        output: &mut dyn OutputSink,
+    ) -> Result<Finished, SandboxError> {
+        let started = Instant::now();
+        let finished = self.sandbox.execute(execution, output).await?;
+        let around = started.elapsed().saturating_sub(finished.wall);
+        let mut executions = self.executions.get();
+        executions.count += 1;
+        executions.command_seconds += finished.wall.as_secs_f64();
+        executions.sandbox_seconds += around.as_secs_f64();
+        self.executions.set(executions);
+        Ok(finished)
+    }
+
     /// Makes the snapshots of the base commit.
     ///
     /// # Errors
     ///
     /// Those of the repository and the sandbox.
-    pub async fn base_side(&self) -> Result<Side, CampaignError> {
-        let visible = self
-            .repo
-            .entries(&self.base, |path| !self.is_hidden(path))?;
-        let git = self
-            .repo
-            .agent_git(&self.base, &|path| !self.is_hidden(path), None)?;
-        let mut entries = visible.chain(git.into_iter().map(Ok));
-        let agent = self.sandbox.import(&mut entries, &self.plan).await?;
-        drop(entries);
+    pub async fn base(&self) -> Result<Base, CampaignError> {
+        let is_visible = |path: &RepoPath| !self.is_hidden(path);
+        let mut git = self.repo.agent_git(&self.base, &is_visible)?;
+        let visible = self.repo.entries(&self.base, is_visible)?;
+        let agent = {
+            let mut entries = visible.chain(git.files()?);
+            self.sandbox.import(&mut entries, &self.plan).await?
+        };
         let measured = self.with_hidden(&agent).await?;
-        Ok(Side {
-            commit: self.base.clone(),
+        Ok(Base {
             agent,
             measured,
+            git,
         })
     }
 
@@ -185,35 +225,46 @@ impl Workshop {
             .await?)
     }
 
-    /// Makes the snapshots of `commit`, which differs from `base` by accepted changes only.
+    /// Makes what is measured of `commit`, which differs from the base by accepted changes only.
     ///
     /// # Errors
     ///
     /// Those of the repository and the sandbox.
-    pub async fn side_of(&self, base: &Side, commit: &CommitId) -> Result<Side, CampaignError> {
-        if *commit == base.commit {
-            return Ok(base.clone());
+    pub async fn measured(
+        &self,
+        base: &Base,
+        commit: &CommitId,
+    ) -> Result<Snapshot, CampaignError> {
+        if *commit == self.base {
+            return Ok(base.measured.clone());
         }
-        let changes = self.repo.changes_between(&base.commit, commit)?;
-        let (mut added, removed) = split(changes);
-        let measured = self
+        let (added, removed) = split(self.repo.changes_between(&self.base, commit)?);
+        Ok(self
             .sandbox
-            .derive(&base.measured, added.clone(), removed.clone(), &self.plan)
-            .await?;
-        added.extend(self.repo.agent_git(
-            commit,
-            &|path| !self.is_hidden(path),
-            Some(&base.commit),
-        )?);
-        let agent = self
+            .derive(&base.measured, added, removed, &self.plan)
+            .await?)
+    }
+
+    /// Makes what the agent sees of `commit`, as [`Self::measured`] does, with a `.git` of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the repository and the sandbox.
+    pub async fn agents(
+        &self,
+        base: &mut Base,
+        commit: &CommitId,
+    ) -> Result<Snapshot, CampaignError> {
+        if *commit == self.base {
+            return Ok(base.agent.clone());
+        }
+        let (mut added, removed) = split(self.repo.changes_between(&self.base, commit)?);
+        let is_visible = |path: &RepoPath| !self.is_hidden(path);
+        added.extend(base.git.files_of(commit, &is_visible)?);
+        Ok(self
             .sandbox
             .derive(&base.agent, added, removed, &self.plan)
-            .await?;
-        Ok(Side {
-            commit: commit.clone(),
-            agent,
-            measured,
-        })
+            .await?)
     }
 
     /// Says whether memory and processes are limited one by one, for want of a cgroup.

@@ -10,7 +10,7 @@ use crate::campaign::CampaignError;
 use crate::campaign::capture::Capture;
 use crate::campaign::emitter::Emitter;
 use crate::campaign::measure::Reading;
-use crate::campaign::workshop::{HostFacts, Side, Workshop};
+use crate::campaign::workshop::{Base, HostFacts, Workshop};
 use crate::decide::judge::PairedRule;
 use crate::decide::noise;
 use crate::marker::Protocol;
@@ -32,7 +32,7 @@ pub(super) async fn check(
     emitter: &mut Emitter<'_>,
     cancel: &CancellationToken,
 ) -> Result<(), CampaignError> {
-    let base = workshop.base_side().await?;
+    let base = workshop.base().await?;
     canary::check(workshop, &base, host, report, cancel).await?;
     let mut trial = Trial {
         workshop,
@@ -60,7 +60,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// Looks for an agent that speaks no protocol where it will run.
-    async fn agent(&mut self, base: &Side) -> Result<(), CampaignError> {
+    async fn agent(&mut self, base: &Base) -> Result<(), CampaignError> {
         let agent = &self.workshop.marker.agent;
         let (Protocol::None, Some(program)) = (agent.protocol, agent.command.first()) else {
             return Ok(());
@@ -87,9 +87,9 @@ impl Trial<'_> {
     /// Returns the prepared base, or `None` when `prepare` failed.
     async fn prepare(
         &mut self,
-        base: Side,
+        base: Base,
         emitter: &mut Emitter<'_>,
-    ) -> Result<Option<Side>, CampaignError> {
+    ) -> Result<Option<Base>, CampaignError> {
         let Some(step) = &self.workshop.marker.prepare else {
             return Ok(Some(base));
         };

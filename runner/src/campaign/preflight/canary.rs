@@ -11,7 +11,7 @@ use super::report::{Area, CheckReport};
 use crate::campaign::CampaignError;
 use crate::campaign::capture::Capture;
 use crate::campaign::clock;
-use crate::campaign::workshop::{HostFacts, Side, Workshop};
+use crate::campaign::workshop::{Base, HostFacts, Workshop};
 use crate::sandbox::WORKSPACE;
 
 /// Makes one attempt for each pair of arguments, and says how it ended.
@@ -37,7 +37,7 @@ type Attempt = (&'static str, String);
 /// Those of the sandbox, which proves further layers before every command.
 pub(super) async fn check(
     workshop: &Workshop,
-    base: &Side,
+    base: &Base,
     host: &HostFacts,
     report: &mut CheckReport,
     cancel: &CancellationToken,
@@ -110,7 +110,7 @@ fn allowed(workshop: &Workshop) -> Vec<Attempt> {
 /// Makes the attempts in one sandbox; returns how each ended, as far as they came.
 async fn make(
     workshop: &Workshop,
-    base: &Side,
+    base: &Base,
     attempts: &[Attempt],
     cancel: &CancellationToken,
 ) -> Result<Vec<String>, CampaignError> {

@@ -104,6 +104,7 @@ pub async fn run(
     let exit = Watch {
         execution: &execution,
         init: inside.init,
+        ended: inside.ended,
         status,
     }
     .until_gone(&mut hull.child, streams, output)
@@ -239,6 +240,8 @@ fn landlock(execution: &Execution<'_>, abi: i32) -> Landlock {
 struct Inside {
     init: Pid,
     files: i32,
+    /// How the command ended, where it was faster than its outer stage's word.
+    ended: Option<Exit>,
 }
 
 type StatusLines = Lines<BufReader<pipe::Receiver>>;
@@ -253,6 +256,7 @@ async fn prove(
     let deadline = Deadline::now() + PATIENCE;
     let mut inside = None;
     let mut proof: Option<Box<Proof>> = None;
+    let mut ended = None;
     loop {
         let line = tokio::select! {
             biased;
@@ -271,10 +275,20 @@ async fn prove(
         match line {
             Status::Built { init, files } => {
                 let init = Pid::from_raw(init);
-                inside = Some(Inside { init, files });
+                inside = Some((init, files));
             }
             Status::Enforced(found) => proof = Some(found),
             Status::Failed { step, errno } => return Err(failed(&step, errno)),
+            // Stages write on their own: a short command may end before it is said where it is.
+            Status::NotStarted { errno } if proof.is_some() => {
+                ended = Some(Exit::NotStarted { errno });
+            }
+            Status::Exited { code } if proof.is_some() => {
+                ended = ended.or(Some(Exit::Code(code)));
+            }
+            Status::Signalled { signal } if proof.is_some() => {
+                ended = ended.or(Some(Exit::Signal(signal)));
+            }
             Status::Gone
             | Status::NotStarted { .. }
             | Status::Exited { .. }
@@ -282,9 +296,9 @@ async fn prove(
                 return Err(SandboxError::NotProven("it ended without proof".to_owned()));
             }
         }
-        if let (Some(_), Some(found)) = (&inside, &proof) {
+        if let (Some((init, files)), Some(found)) = (inside, &proof) {
             proof::check(found, spec).map_err(SandboxError::NotProven)?;
-            return inside.ok_or_else(|| SandboxError::NotProven("no init".to_owned()));
+            return Ok(Inside { init, files, ended });
         }
     }
 }
@@ -311,6 +325,7 @@ type Streams = (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>);
 struct Watch<'a> {
     execution: &'a Execution<'a>,
     init: Pid,
+    ended: Option<Exit>,
     status: StatusLines,
 }
 
@@ -326,7 +341,7 @@ impl Watch<'_> {
         let mut out = vec![0; CHUNK];
         let mut err = vec![0; CHUNK];
         let deadline = Deadline::now() + self.execution.timeout;
-        let mut exit = None;
+        let mut exit = self.ended;
         let mut killed = None;
         let mut is_gone = false;
         while !is_gone || stdout.is_some() || stderr.is_some() {

@@ -60,8 +60,9 @@ fn preflight(project: Project, marker: Option<&str>) -> Result<CheckReport, Fail
     let marker = project.marker(marker)?;
     let host = project::host_facts()?;
     let warnings = project.warnings();
-    let credential = match service::from_environment(None) {
-        Ok(Some(service)) => Ok(service.credential.kind().variable()),
+    let found = service::from_environment(None);
+    let service = match &found {
+        Ok(Some(service)) => Ok(service),
         Ok(None) => Err("no credential in the environment".to_owned()),
         Err(failure) => Err(failure.message()),
     };
@@ -70,7 +71,7 @@ fn preflight(project: Project, marker: Option<&str>) -> Result<CheckReport, Fail
             config: &project.config.file,
             warnings,
             marker,
-            credential,
+            service,
             host: &host,
         };
         Ok(campaign::preflight(project.repo, request, &cancel, &mut Silent).await?)

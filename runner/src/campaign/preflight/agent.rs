@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::report::{Area, CheckReport, chain};
 use crate::agent;
+use crate::campaign::gate::ModelService;
 use crate::campaign::workshop::HostFacts;
 use crate::marker::{Marker, Protocol};
 
@@ -14,7 +15,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) async fn check(
     marker: &Marker,
-    credential: Result<&'static str, String>,
+    service: Result<&&ModelService, &String>,
     host: &HostFacts,
     report: &mut CheckReport,
 ) {
@@ -41,14 +42,19 @@ pub(super) async fn check(
             }
         },
     }
-    match credential {
-        Ok(variable) => {
-            let detail = format!("{variable} is set; only the gateway will hold it");
+    match service {
+        Ok(service) => {
+            let place = match &service.credential_file {
+                Some(file) => format!("read from `{}`", file.display()),
+                None => format!("{} is set", service.credential.kind().variable()),
+            };
+            let detail = format!("{place}; only the gateway will hold it");
             report.ok(Area::Agent, "credential", detail);
         }
         Err(problem) => {
-            let hint = "set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN";
-            report.fail(Area::Agent, "credential", problem, Some(hint));
+            let hint = "set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN, or \
+                        name a file with AUTOCLAVE_CREDENTIAL_FILE";
+            report.fail(Area::Agent, "credential", problem.as_str(), Some(hint));
         }
     }
 }

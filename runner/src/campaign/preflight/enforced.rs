@@ -13,6 +13,9 @@ pub(super) fn check(workshop: &Workshop, config: &ConfigFile, report: &mut Check
     backend(workshop, report);
     target(workshop, config, report);
     policy(workshop, report);
+    for warning in workshop.warnings() {
+        report.warn(Area::Repository, "repository", warning, None);
+    }
     in_place(workshop, report);
     for warning in workshop.warnings() {
         report.warn(Area::Repository, "submodules", warning, None);

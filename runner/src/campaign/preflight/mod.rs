@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
 use super::emitter::Emitter;
+use super::gate::ModelService;
 use super::workshop::{HostFacts, Workshop};
 use crate::event::Reporter;
 use crate::marker::{ConfigFile, Marker};
@@ -24,8 +25,8 @@ pub struct PreflightRequest<'a> {
     /// What to tell the user about the configuration.
     pub warnings: Vec<String>,
     pub marker: Marker,
-    /// The variable that holds the credential, or why there is none. Never the credential.
-    pub credential: Result<&'static str, String>,
+    /// The model's service, or why there is no credential for it.
+    pub service: Result<&'a ModelService, String>,
     pub host: &'a HostFacts,
 }
 
@@ -49,13 +50,8 @@ pub async fn preflight(
     for warning in request.warnings {
         report.warn(Area::Config, "config", warning, None);
     }
-    agent::check(
-        &request.marker,
-        request.credential,
-        request.host,
-        &mut report,
-    )
-    .await;
+    let service = request.service.as_ref();
+    agent::check(&request.marker, service, request.host, &mut report).await;
     let base = match repo.resolve(None) {
         Ok(base) => base,
         Err(error) => {
@@ -73,6 +69,13 @@ pub async fn preflight(
             return Ok(report);
         }
     };
+    if let Ok(service) = request.service {
+        let views = workshop.plan.views.iter().map(|view| view.source.as_path());
+        if let Err(error) = service.refuse_visible(views.chain([workshop.repo.work_dir()])) {
+            let detail = report::chain(&error);
+            report.fail(Area::Agent, "credential file", detail, None);
+        }
+    }
     enforced::check(&workshop, request.config, &mut report);
     let mut emitter = Emitter::unrecorded(reporter);
     let tried = base::check(&workshop, request.host, &mut report, &mut emitter, cancel);

@@ -70,12 +70,16 @@ impl Stage {
     /// Makes a repository of one commit that holds `config` and `files`. The word `BACKEND` in the
     /// configuration stands for the backend of the setup.
     pub fn new(setup: Setup, config: &str, files: &[(&str, &str)]) -> Self {
+        let config = config.replace("BACKEND", setup.backend.word());
+        let mut all = vec![(".autoclave/config.yaml", config.as_str())];
+        all.extend(files);
+        Self::with_files(setup, &all)
+    }
+
+    /// Makes a repository of one commit that holds `files`.
+    pub fn with_files(setup: Setup, files: &[(&str, &str)]) -> Self {
         let stage = Self::empty(setup);
         stage.git(&["init", "-q", "-b", "main"]);
-        stage.write(
-            ".autoclave/config.yaml",
-            &config.replace("BACKEND", setup.backend.word()),
-        );
         for (path, text) in files {
             stage.write(path, text);
         }

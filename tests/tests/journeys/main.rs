@@ -4,5 +4,10 @@
 
 mod denied;
 mod guards;
+mod hangs;
+mod hostile;
 mod kept;
+mod older_config;
+mod preparation;
+mod service;
 mod toy;

@@ -3,10 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod denied;
+mod exec;
 mod guards;
 mod hangs;
 mod hostile;
 mod kept;
+mod numbers;
+mod odd_hosts;
+mod odd_repositories;
 mod older_config;
 mod preparation;
 mod service;

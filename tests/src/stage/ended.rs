@@ -25,6 +25,10 @@ impl Ended {
 
     /// Asserts how it ended; says all it printed where it did not.
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "an assertion may be all that is wanted"
+    )]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
         self

@@ -12,9 +12,12 @@ mod setup;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 use crate::model_server::{ModelServer, Script};
 
@@ -88,6 +91,7 @@ impl Stage {
     }
 
     /// Puts the real agent on the PATH and lets the model play `script`.
+    #[must_use]
     pub fn with_script(mut self, script: &str) -> Self {
         self.place("bin/claude", &claude());
         let script = Script::parse(script).unwrap_or_else(|why| panic!("the script: {why}"));
@@ -166,6 +170,26 @@ impl Stage {
     /// Runs the binary to its end.
     pub fn autoclave(&self, arguments: &[&str]) -> Ended {
         Ended::new(self.command(arguments).output().expect("it is built"))
+    }
+
+    /// Runs the binary, which prints one JSON value a line, to its end; `look` gets its process id
+    /// and each line as soon as it is there, and holds up whoever prints more than a pipe takes.
+    pub fn watch(&self, arguments: &[&str], mut look: impl FnMut(u32, &Value)) -> Ended {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it is built");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let mut stdout = String::new();
+        for line in lines {
+            let line = line.expect("autoclave prints UTF-8");
+            let event = serde_json::from_str(&line).expect("a line is JSON");
+            look(child.id(), &event);
+            stdout.push_str(&line);
+            stdout.push('\n');
+        }
+        let mut output = child.wait_with_output().expect("it was started");
+        output.stdout = stdout.into_bytes();
+        Ended::new(output)
     }
 
     /// Puts a program where an ordinary user can start it too.

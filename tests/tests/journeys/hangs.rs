@@ -1,8 +1,6 @@
 //! An agent that hangs is killed at its budget, with all it started.
 
-use std::process::Stdio;
-
-use e2e::stage::{Setup, processes_with};
+use e2e::stage::{Setup, descendants, processes_with};
 
 use crate::toy;
 
@@ -24,21 +22,18 @@ sessions:
   - - tools: [{name: Bash, input: {command: 'echo 50 > src/number.txt; setsid sh -c ''sleep MARK1 & sleep MARK2'' & sleep MARK3', timeout: 600000}}]
 ";
     let stage = toy::scripted(setup, BRIEF, &script.replace("MARK", &mark));
-    let mut run = stage
-        .command(&["run", "-m", "smaller", "--json"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut most = 0;
-    while run.try_wait().unwrap().is_none() {
-        let asleep = processes_with(&format!("sleep {mark}"));
-        most = most.max(asleep.len());
-    }
-    assert_eq!(run.wait().unwrap().code(), Some(3));
-
-    // The control: all three slept, beside the shells that started them.
-    assert!(most >= 3, "{most}");
+    let asleep = || processes_with(&format!("sleep {mark}")).len();
+    let mut is_asleep = false;
+    stage
+        .watch(&["run", "-m", "smaller", "--json"], |run, event| {
+            // The control: all three sleep, beside the shells that started them.
+            let is_tool = event["event"] == "agent_tool";
+            while is_tool && !is_asleep && !descendants(run).is_empty() {
+                is_asleep = asleep() >= 3;
+            }
+        })
+        .expect(3);
+    assert!(is_asleep);
     let left = processes_with(&mark);
     assert!(left.is_empty(), "{left:?}");
     let left = processes_with(stage.outside("").to_str().unwrap());

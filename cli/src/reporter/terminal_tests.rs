@@ -4,6 +4,8 @@ use autoclave_runner::model::{
     VoidReason,
 };
 
+use autoclave_runner::event::Executions;
+
 use super::*;
 
 fn commit(digit: char) -> CommitId {
@@ -122,6 +124,7 @@ fn stream() -> Vec<Event> {
             seconds: 82.0,
             summary: "Sort with a heap".into(),
             detail: "better than the champion beyond doubt".into(),
+            executions: Executions::default(),
         },
         EventKind::ExperimentStarted {
             experiment: two,
@@ -163,6 +166,7 @@ fn stream() -> Vec<Event> {
             seconds: 7.5,
             summary: "Skip the checks".into(),
             detail: String::new(),
+            executions: Executions::default(),
         },
         EventKind::Waiting {
             reason: "usage limit".into(),
@@ -179,6 +183,7 @@ fn stream() -> Vec<Event> {
             seconds: 3_725.0,
             summary: String::new(),
             detail: "limit reached".into(),
+            executions: Executions::default(),
         },
         EventKind::RunFinished {
             run,

@@ -53,14 +53,14 @@ pub async fn exec(
 ) -> Result<ExecOutcome, CampaignError> {
     let base = repo.resolve(request.base.as_deref())?;
     let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
-    let side = workshop.base_side().await?;
+    let base = workshop.base().await?;
     let subject = request
         .argv
         .first()
         .map(|word| word.to_string_lossy().into_owned())
         .unwrap_or_default();
     let execution = Execution {
-        snapshot: &side.agent,
+        snapshot: &base.agent,
         plan: &workshop.plan,
         argv: request.argv,
         env: BTreeMap::new(),
@@ -70,7 +70,7 @@ pub async fn exec(
         timeout: request.timeout,
         cancel: request.cancel,
     };
-    let finished = workshop.sandbox.execute(execution, output).await?;
+    let finished = workshop.execute(execution, output).await?;
     let accept = |path: &_| workshop.is_mutable(path);
     let changes = finished.remains.changes(&accept, ChangeLimits::default())?;
     let commit = match request.branch {

@@ -9,7 +9,6 @@ use super::compare::Sides;
 use super::folder;
 use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
-use super::workshop::Side;
 use crate::agent::AgentOutcome;
 use crate::decide::brief::{BriefFacts, brief, rework_brief};
 use crate::decide::judge::PairedRule;
@@ -24,8 +23,10 @@ use crate::sandbox::{ChangeLimits, Snapshot};
 /// The best kept commit so far, ready to be measured against.
 #[derive(Debug, Clone)]
 pub(super) struct Champion {
-    pub side: Side,
-    /// `side.measured` after `metric.build`.
+    pub commit: CommitId,
+    /// What agents start from.
+    pub agent: Snapshot,
+    /// What is measured, after `metric.build`.
     pub built: Snapshot,
 }
 
@@ -47,8 +48,8 @@ struct Ending {
     gain: Option<f64>,
     pairs: u32,
     detail: String,
-    /// The candidate as the next champion; only with [`Verdict::Keep`].
-    champion: Option<Champion>,
+    /// The candidate, built; only with [`Verdict::Keep`].
+    kept: Option<Snapshot>,
     /// When the model's service may be asked again; milliseconds since 1970.
     wait_until_ms: Option<i64>,
     /// Why the run cannot go on after this experiment.
@@ -64,7 +65,7 @@ impl Ending {
             gain: None,
             pairs: 0,
             detail,
-            champion: None,
+            kept: None,
             wait_until_ms: None,
             fatal: None,
         }
@@ -94,6 +95,7 @@ impl Campaign<'_> {
         strategy: Strategy,
     ) -> Result<(), CampaignError> {
         let started = Instant::now();
+        self.workshop.executions.take();
         self.ready_champion().await?;
         self.record(Record::ExperimentStarted {
             n: number,
@@ -117,6 +119,7 @@ impl Campaign<'_> {
         };
         let ending = self.attempt(&mut attempt, strategy).await?;
         let seconds = started.elapsed().as_secs_f64();
+        let executions = self.workshop.executions.take();
         let Attempt {
             usage,
             denied,
@@ -139,9 +142,6 @@ impl Campaign<'_> {
             summary: summary.clone(),
             detail: ending.detail.clone(),
         }))?;
-        if let Some(champion) = ending.champion {
-            self.champion = Some(champion);
-        }
         self.announce(EventKind::Decided {
             experiment: number,
             verdict: ending.verdict,
@@ -153,7 +153,11 @@ impl Campaign<'_> {
             seconds,
             summary,
             detail: ending.detail,
+            executions,
         })?;
+        if let Some(built) = ending.kept {
+            self.crown(built).await?;
+        }
         match ending.fatal {
             Some(error) => Err(error),
             None => self.wait(ending.wait_until_ms).await,
@@ -170,7 +174,7 @@ impl Campaign<'_> {
             .champion
             .clone()
             .expect("made before the experiment started");
-        let mut start = champion.side.agent.clone();
+        let mut start = champion.agent.clone();
         let mut resume: Option<String> = None;
         let mut changes: Vec<Change> = Vec::new();
         let mut reworks = 0;
@@ -178,9 +182,6 @@ impl Campaign<'_> {
             let session = self
                 .session(attempt, &start, &text, resume.as_deref())
                 .await?;
-            if let Some(ending) = stopped_by(&session) {
-                return Ok(ending);
-            }
             let accept = |path: &_| self.workshop.is_mutable(path);
             let seen = session
                 .finished
@@ -188,17 +189,22 @@ impl Campaign<'_> {
                 .changes(&accept, ChangeLimits::default())?;
             changes = merge(changes, seen.accepted);
             attempt.dropped.extend(seen.dropped);
+            // Whatever ended the session: what was done until then is pinned, never lost.
+            let commit = self.commit(attempt, &changes)?;
+            if let Some(ending) = stopped_by(&session) {
+                return Ok(ending);
+            }
             if let AgentOutcome::Failed { message } = &session.report.outcome {
                 return Ok(Ending::discard(DiscardReason::AgentFailed, message.clone()));
             }
-            let Some(commit) = self.commit(attempt, &changes)? else {
+            let Some(commit) = commit else {
                 return Ok(Ending::discard(
                     DiscardReason::NoChange,
                     "nothing mutable was changed",
                 ));
             };
-            let candidate = self.workshop.side_of(&self.base, &commit).await?;
-            match self.guards(attempt.number, &candidate.measured).await? {
+            let candidate = self.workshop.measured(&self.base, &commit).await?;
+            match self.guards(attempt.number, &candidate).await? {
                 Gated::Passed => return self.judge(attempt, &champion, candidate).await,
                 Gated::Failed {
                     guard,
@@ -279,6 +285,9 @@ impl Campaign<'_> {
         attempt: &mut Attempt,
         changes: &[Change],
     ) -> Result<Option<CommitId>, CampaignError> {
+        if changes.is_empty() {
+            return Ok(None);
+        }
         let repo = &self.workshop.repo;
         let champion = &self.progress.champion;
         let subject = if attempt.summary.is_empty() {
@@ -355,13 +364,9 @@ impl Campaign<'_> {
         &mut self,
         attempt: &Attempt,
         champion: &Champion,
-        candidate: Side,
+        candidate: Snapshot,
     ) -> Result<Ending, CampaignError> {
-        let built = match self
-            .workshop
-            .build(&candidate.measured, &self.cancel)
-            .await?
-        {
+        let built = match self.workshop.build(&candidate, &self.cancel).await? {
             Ok(built) => built,
             Err(why) => return Ok(Ending::discard(DiscardReason::NoMetric, why)),
         };
@@ -393,10 +398,7 @@ impl Campaign<'_> {
             gain: compared.gain,
             pairs: compared.pairs,
             detail: compared.detail,
-            champion: keep.then_some(Champion {
-                side: candidate,
-                built,
-            }),
+            kept: keep.then_some(built),
             wait_until_ms: None,
             fatal: None,
         })

@@ -7,13 +7,14 @@ use super::clock;
 use super::emitter::Emitter;
 use super::measure::GuardResult;
 use super::run::latest_progress;
-use super::workshop::{HostFacts, Side, Workshop};
+use super::workshop::{HostFacts, Workshop};
 use crate::decide::noise;
 use crate::decide::progress::{ExperimentRecord, Progress};
 use crate::event::Reporter;
 use crate::marker::Marker;
 use crate::model::{CommitId, ExperimentNumber, Metric, Verdict};
 use crate::repo::{Existing, Picked, Repo};
+use crate::sandbox::Snapshot;
 
 /// What to make of a marker's newest run.
 #[derive(Debug)]
@@ -89,11 +90,11 @@ pub async fn finalize(
     let mut emitter = Emitter::unrecorded(reporter);
     let workshop = Workshop::open(repo, marker, progress.base.clone(), &host)?;
     let (tip, commits) = pick(&workshop, &progress, &kept, squash)?;
-    let base = workshop.base_side().await?;
+    let base = workshop.base().await?;
     let base = workshop.prepare(base, &mut emitter, &cancel).await?;
-    let side = workshop.side_of(&base, &tip).await?;
-    let guards = check_guards(&workshop, &progress, &side, &cancel).await?;
-    let compared = measure(&workshop, &progress, &base, &side, &cancel).await?;
+    let measured = workshop.measured(&base, &tip).await?;
+    let guards = check_guards(&workshop, &progress, &measured, &cancel).await?;
+    let compared = measure(&workshop, &progress, [&base.measured, &measured], &cancel).await?;
     let mut finalized = Finalized {
         run: progress.run.to_string(),
         branch: branch.clone(),
@@ -229,7 +230,7 @@ fn message(
 async fn check_guards(
     workshop: &Workshop,
     progress: &Progress,
-    side: &Side,
+    measured: &Snapshot,
     cancel: &CancellationToken,
 ) -> Result<Vec<(String, bool, String)>, CampaignError> {
     let bases = progress
@@ -247,9 +248,7 @@ async fn check_guards(
             detail,
             output,
             ..
-        } = workshop
-            .run_guard(guard, base, &side.measured, cancel)
-            .await?;
+        } = workshop.run_guard(guard, base, measured, cancel).await?;
         if !passed {
             return Err(CampaignError::BaselineNotGreen(format!(
                 "guard `{}` on the finished branch: {detail}\n{output}",
@@ -273,18 +272,14 @@ struct Remeasured {
 async fn measure(
     workshop: &Workshop,
     progress: &Progress,
-    base: &Side,
-    tip: &Side,
+    [base, tip]: [&Snapshot; 2],
     cancel: &CancellationToken,
 ) -> Result<Remeasured, CampaignError> {
     let build = |what: &'static str, built: Result<_, String>| {
         built.map_err(|why| CampaignError::BaselineNotGreen(format!("{what}: {why}")))
     };
-    let base_built = build("the base", workshop.build(&base.measured, cancel).await?)?;
-    let tip_built = build(
-        "the finished branch",
-        workshop.build(&tip.measured, cancel).await?,
-    )?;
+    let base_built = build("the base", workshop.build(base, cancel).await?)?;
+    let tip_built = build("the finished branch", workshop.build(tip, cancel).await?)?;
     let noise = progress
         .baseline
         .as_ref()

@@ -66,7 +66,7 @@ impl Workshop {
             timeout,
             cancel: cancel.clone(),
         };
-        let finished = self.sandbox.execute(execution, output).await?;
+        let finished = self.execute(execution, output).await?;
         if finished.exit == Exit::Cancelled {
             return Err(CampaignError::Interrupted);
         }

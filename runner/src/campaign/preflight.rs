@@ -218,7 +218,7 @@ async fn measure(
     reporter: &mut dyn Reporter,
 ) -> Result<(), CampaignError> {
     let mut emitter = Emitter::unrecorded(reporter);
-    let base = workshop.base_side().await?;
+    let base = workshop.base().await?;
     let mut output = Capture::new(4096);
     let timeout = std::time::Duration::from_secs(60);
     // Every execution proves its enforcement by canaries before its command starts.

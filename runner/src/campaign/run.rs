@@ -10,7 +10,7 @@ use super::emitter::Emitter;
 use super::experiment::Champion;
 use super::folder::{RunFolder, list_runs};
 use super::gate::{Gate, ModelService};
-use super::workshop::{HostFacts, Side, Workshop};
+use super::workshop::{Base, HostFacts, Workshop};
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
 use crate::decide::record::{GuardBase, Record, VERSION};
 use crate::decide::{ideas, noise};
@@ -55,12 +55,11 @@ pub(super) struct Campaign<'r> {
     pub cancel: CancellationToken,
     pub run: RunId,
     pub progress: Progress,
-    pub base: Side,
+    pub base: Base,
     /// Made when first needed; replaced by each keep.
     pub champion: Option<Champion>,
     max_experiments: u32,
     ledger: Ledger,
-    records: Vec<Record>,
 }
 
 /// Runs a marker's loop until nothing is left to do.
@@ -130,7 +129,7 @@ pub async fn run(
         level: enforcement.level,
         resumed,
     });
-    let base = workshop.base_side().await?;
+    let base = workshop.base().await?;
     let base = workshop
         .prepare(base, &mut emitter, &request.cancel)
         .await?;
@@ -146,7 +145,6 @@ pub async fn run(
         champion: None,
         max_experiments,
         ledger,
-        records,
     };
     campaign.repair()?;
     let ended = campaign.go().await;
@@ -238,8 +236,11 @@ impl Campaign<'_> {
     /// Writes one line of the ledger: this is the decision, everything else follows from it.
     pub fn record(&mut self, record: Record) -> Result<(), CampaignError> {
         self.ledger.append(&record)?;
-        self.records.push(record);
-        self.progress = fold(&self.run, &self.records)?;
+        let next = self.progress.clone().then(record);
+        self.progress = next.map_err(|why| CampaignError::BrokenRun {
+            run: self.run.to_string(),
+            problem: why.to_owned(),
+        })?;
         self.folder.write(
             "results.tsv",
             ledger::results_tsv(&self.progress).as_bytes(),
@@ -319,7 +320,8 @@ impl Campaign<'_> {
         } = self;
         let (record, built) = workshop.baseline(&base.measured, emitter, cancel).await?;
         self.champion = Some(Champion {
-            side: self.base.clone(),
+            commit: self.workshop.base.clone(),
+            agent: self.base.agent.clone(),
             built,
         });
         self.record(Record::BaselineMeasured {
@@ -332,23 +334,28 @@ impl Campaign<'_> {
 
     /// Returns the champion ready to be measured, making it on first use.
     pub async fn ready_champion(&mut self) -> Result<(), CampaignError> {
-        let stands = self
-            .champion
-            .as_ref()
-            .is_some_and(|c| c.side.commit == self.progress.champion);
-        if stands {
+        let commit = &self.progress.champion;
+        if self.champion.as_ref().is_some_and(|c| c.commit == *commit) {
             return Ok(());
         }
-        let side = self
-            .workshop
-            .side_of(&self.base, &self.progress.champion)
-            .await?;
+        let measured = self.workshop.measured(&self.base, commit).await?;
         let built = self
             .workshop
-            .build(&side.measured, &self.cancel)
+            .build(&measured, &self.cancel)
             .await?
             .map_err(CampaignError::BaselineNotGreen)?;
-        self.champion = Some(Champion { side, built });
+        self.crown(built).await
+    }
+
+    /// Makes the ledger's champion the one that experiments start from; `built` is its.
+    pub async fn crown(&mut self, built: Snapshot) -> Result<(), CampaignError> {
+        let commit = self.progress.champion.clone();
+        let agent = self.workshop.agents(&mut self.base, &commit).await?;
+        self.champion = Some(Champion {
+            commit,
+            agent,
+            built,
+        });
         Ok(())
     }
 
@@ -370,10 +377,10 @@ impl Workshop {
     /// Runs `prepare` on the base snapshots; its result is what everything starts from.
     pub(super) async fn prepare(
         &self,
-        base: Side,
+        mut base: Base,
         emitter: &mut Emitter<'_>,
         cancel: &CancellationToken,
-    ) -> Result<Side, CampaignError> {
+    ) -> Result<Base, CampaignError> {
         let Some(step) = &self.marker.prepare else {
             return Ok(base);
         };
@@ -392,7 +399,7 @@ impl Workshop {
             timeout: step.timeout,
             cancel: cancel.clone(),
         };
-        let finished = self.sandbox.execute(execution, &mut output).await?;
+        let finished = self.execute(execution, &mut output).await?;
         if !finished.exit.is_success() {
             let how = super::measure::describe(finished.exit, step.timeout);
             return Err(CampaignError::Prepare(format!(
@@ -403,13 +410,9 @@ impl Workshop {
         emitter.emit(EventKind::Prepared {
             seconds: finished.wall.as_secs_f64(),
         });
-        let agent = finished.remains.into_snapshot()?;
-        let measured = self.with_hidden(&agent).await?;
-        Ok(Side {
-            commit: base.commit,
-            agent,
-            measured,
-        })
+        base.agent = finished.remains.into_snapshot()?;
+        base.measured = self.with_hidden(&base.agent).await?;
+        Ok(base)
     }
 
     /// Measures the base commit: guards green, then 3 to 8 readings of the metric.

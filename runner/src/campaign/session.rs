@@ -80,7 +80,7 @@ pub(super) async fn run_session(
         cancel: stop.clone(),
     };
     let finished = {
-        let execution = workshop.sandbox.execute(execution, &mut ear);
+        let execution = workshop.execute(execution, &mut ear);
         tokio::pin!(execution);
         let refused = credential_refused(gate);
         tokio::pin!(refused);

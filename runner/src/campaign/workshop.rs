@@ -1,8 +1,10 @@
 //! All that the executions of one marker share: repository, policy, plan, sandbox, base snapshots.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use autoclave_policies::{
     Class, EntryKind, HostCapabilities, Plan, PlanRequest, Policy, PolicyRules, Preset, RepoPath,
@@ -10,11 +12,12 @@ use autoclave_policies::{
 };
 
 use super::CampaignError;
+use crate::event::Executions;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
-use crate::repo::{Repo, TreeKind};
+use crate::repo::{AgentGit, Repo, TreeKind};
 use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
-use crate::sandbox::{Sandbox, SandboxError, Snapshot};
+use crate::sandbox::{Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
 #[derive(Debug, Clone)]
@@ -35,16 +38,18 @@ pub struct Workshop {
     pub policy: Policy,
     pub plan: Plan,
     pub sandbox: Box<dyn Sandbox>,
+    /// What all executions until now took.
+    pub(super) executions: Cell<Executions>,
 }
 
-/// One commit, ready to start sandboxes from.
-#[derive(Debug, Clone)]
-pub struct Side {
-    pub commit: CommitId,
+/// The base commit, ready to start sandboxes from.
+pub struct Base {
     /// Without hidden paths: what the agent sees.
     pub agent: Snapshot,
     /// With hidden paths: what is measured.
     pub measured: Snapshot,
+    /// Makes the `.git` of later commits.
+    git: AgentGit,
 }
 
 impl Workshop {
@@ -114,7 +119,29 @@ impl Workshop {
             policy,
             plan,
             sandbox: Box::new(sandbox),
+            executions: Cell::default(),
         })
+    }
+
+    /// Runs one execution and adds up what it took.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sandbox.
+    pub(super) async fn execute(
+        &self,
+        execution: Execution<'_>,
+        output: &mut dyn OutputSink,
+    ) -> Result<Finished, SandboxError> {
+        let started = Instant::now();
+        let finished = self.sandbox.execute(execution, output).await?;
+        let around = started.elapsed().saturating_sub(finished.wall);
+        let mut executions = self.executions.get();
+        executions.count += 1;
+        executions.command_seconds += finished.wall.as_secs_f64();
+        executions.sandbox_seconds += around.as_secs_f64();
+        self.executions.set(executions);
+        Ok(finished)
     }
 
     /// Makes the snapshots of the base commit.
@@ -122,21 +149,19 @@ impl Workshop {
     /// # Errors
     ///
     /// Those of the repository and the sandbox.
-    pub async fn base_side(&self) -> Result<Side, CampaignError> {
-        let visible = self
-            .repo
-            .entries(&self.base, |path| !self.is_hidden(path))?;
-        let git = self
-            .repo
-            .agent_git(&self.base, &|path| !self.is_hidden(path), None)?;
-        let mut entries = visible.chain(git.into_iter().map(Ok));
-        let agent = self.sandbox.import(&mut entries, &self.plan).await?;
-        drop(entries);
+    pub async fn base(&self) -> Result<Base, CampaignError> {
+        let is_visible = |path: &RepoPath| !self.is_hidden(path);
+        let mut git = self.repo.agent_git(&self.base, &is_visible)?;
+        let visible = self.repo.entries(&self.base, is_visible)?;
+        let agent = {
+            let mut entries = visible.chain(git.files()?);
+            self.sandbox.import(&mut entries, &self.plan).await?
+        };
         let measured = self.with_hidden(&agent).await?;
-        Ok(Side {
-            commit: self.base.clone(),
+        Ok(Base {
             agent,
             measured,
+            git,
         })
     }
 
@@ -160,35 +185,46 @@ impl Workshop {
             .await?)
     }
 
-    /// Makes the snapshots of `commit`, which differs from `base` by accepted changes only.
+    /// Makes what is measured of `commit`, which differs from the base by accepted changes only.
     ///
     /// # Errors
     ///
     /// Those of the repository and the sandbox.
-    pub async fn side_of(&self, base: &Side, commit: &CommitId) -> Result<Side, CampaignError> {
-        if *commit == base.commit {
-            return Ok(base.clone());
+    pub async fn measured(
+        &self,
+        base: &Base,
+        commit: &CommitId,
+    ) -> Result<Snapshot, CampaignError> {
+        if *commit == self.base {
+            return Ok(base.measured.clone());
         }
-        let changes = self.repo.changes_between(&base.commit, commit)?;
-        let (mut added, removed) = split(changes);
-        let measured = self
+        let (added, removed) = split(self.repo.changes_between(&self.base, commit)?);
+        Ok(self
             .sandbox
-            .derive(&base.measured, added.clone(), removed.clone(), &self.plan)
-            .await?;
-        added.extend(self.repo.agent_git(
-            commit,
-            &|path| !self.is_hidden(path),
-            Some(&base.commit),
-        )?);
-        let agent = self
+            .derive(&base.measured, added, removed, &self.plan)
+            .await?)
+    }
+
+    /// Makes what the agent sees of `commit`, as [`Self::measured`] does, with a `.git` of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the repository and the sandbox.
+    pub async fn agents(
+        &self,
+        base: &mut Base,
+        commit: &CommitId,
+    ) -> Result<Snapshot, CampaignError> {
+        if *commit == self.base {
+            return Ok(base.agent.clone());
+        }
+        let (mut added, removed) = split(self.repo.changes_between(&self.base, commit)?);
+        let is_visible = |path: &RepoPath| !self.is_hidden(path);
+        added.extend(base.git.files_of(commit, &is_visible)?);
+        Ok(self
             .sandbox
             .derive(&base.agent, added, removed, &self.plan)
-            .await?;
-        Ok(Side {
-            commit: commit.clone(),
-            agent,
-            measured,
-        })
+            .await?)
     }
 
     /// Says whether an agent's change of `path` may become part of a candidate.

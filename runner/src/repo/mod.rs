@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{Commit, Oid, Repository, Tree};
 
+pub use agent_git::AgentGit;
 pub use branches::Existing;
 pub use error::RepoError;
 pub use listing::{Entries, TreeKind};

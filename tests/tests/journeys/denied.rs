@@ -23,7 +23,7 @@ const MANDATORY: [&str; 7] = [
 ];
 
 fn writes_outside_the_mutable_paths_are_denied_and_counted(setup: Setup) {
-    let script = r#"
+    let script = r"
 sessions:
   - - tools: [{name: Read, input: {file_path: /workspace/tests/guard.sh}}]
     - tools: [{name: Edit, input: {file_path: /workspace/tests/guard.sh, old_string: 'exit 1', new_string: 'exit 0'}}]
@@ -32,7 +32,7 @@ sessions:
     - tools: [{name: Bash, input: {command: 'echo mine >> CANARY || true; echo mine > /usr/mine'}}]
     - tools: [{name: Bash, input: {command: 'rm -rf .autoclave .github .claude; mv tests gone; echo 50 > src/number.txt'}}]
     - text: Halve the number.
-"#;
+";
     let more = "    loop: {max_experiments: 1, budget_per_experiment: 2m}\n    guard: {command: 'sh tests/guard.sh'}\n";
     let config = format!("{}{more}", toy::MARKER.replace("'src/**'", "'**'"));
     let mut files = toy::FILES.to_vec();

@@ -40,6 +40,12 @@ sessions:
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(stage.verdicts("smaller"), ["discard timed_out"]);
     assert_eq!(stage.events_of("pair_measured").len(), 0);
+    // What it had done until then is pinned.
+    let pins = stage.git(&["for-each-ref", "--format=%(refname)", "refs/autoclave"]);
+    assert_eq!(
+        stage.git(&["show", &format!("{pins}:src/number.txt")]),
+        "50"
+    );
 }
 
 fn agent_whose_model_never_answers_is_killed_at_its_budget(setup: Setup) {

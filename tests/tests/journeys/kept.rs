@@ -94,7 +94,7 @@ fn key_is_seen_by_nobody_but_the_gateway(setup: Setup) {
     let mut seen = Watched::default();
     let run = stage
         .watch(&["run", "-m", "smaller", "--json"], |run, _| {
-            seen.look(&stage, run)
+            seen.look(&stage, run);
         })
         .expect(0);
     assert_eq!(stage.verdicts("smaller"), ["keep"]);

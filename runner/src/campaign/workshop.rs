@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -110,7 +111,7 @@ impl Workshop {
         })?;
         let sandbox = ProcessSandbox::new(ProcessOptions {
             state: host.state.clone(),
-            run_label: marker.name.clone(),
+            run_label: label(&repo, &marker.name),
         })?;
         Ok(Self {
             repo,
@@ -235,6 +236,14 @@ impl Workshop {
     fn is_hidden(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Hidden
     }
+}
+
+/// Returns what tells the leftovers of this marker from those of others on this host, equally named
+/// markers of other repositories among them.
+fn label(repo: &Repo, marker: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    repo.work_dir().hash(&mut hasher);
+    format!("{:08x}-{marker}", hasher.finish() & 0xffff_ffff)
 }
 
 /// Splits changes into what a snapshot gains and what it loses.

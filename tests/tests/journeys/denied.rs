@@ -2,13 +2,16 @@
 
 use std::fs;
 
-use e2e::stage::{Checkout, Setup};
+use e2e::stage::{Checkout, Setup, Stage};
 
 use crate::toy;
 
 e2e::journeys!(
     each_backend: [],
-    each_caller: [writes_outside_the_mutable_paths_are_denied_and_counted],
+    each_caller: [
+        writes_outside_the_mutable_paths_are_denied_and_counted,
+        directory_with_both_kinds_lets_the_real_editor_change_only_the_mutable,
+    ],
 );
 
 /// Files that nobody may change even where a glob covers them.
@@ -42,7 +45,7 @@ sessions:
     {
         files.push((path, "{}\n"));
     }
-    let stage = e2e::stage::Stage::new(setup, &config, &files);
+    let stage = Stage::new(setup, &config, &files);
     let canary = stage.outside("canary");
     fs::write(&canary, "alive\n").unwrap();
     let script = script
@@ -83,4 +86,53 @@ sessions:
     assert_eq!(fs::read_to_string(&canary).unwrap(), "alive\n");
     assert!(!fs::exists("/usr/mine").unwrap());
     before.assert_unchanged(&stage.repo());
+}
+
+fn directory_with_both_kinds_lets_the_real_editor_change_only_the_mutable(setup: Setup) {
+    let script = r"
+sessions:
+  - - tools:
+      - {name: Read, input: {file_path: /workspace/src/number.txt}}
+      - {name: Read, input: {file_path: /workspace/src/fixed.txt}}
+    - tools: [{name: Edit, input: {file_path: /workspace/src/number.txt, old_string: '100', new_string: '50'}}]
+    - tools: [{name: Edit, input: {file_path: /workspace/src/fixed.txt, old_string: 'fixed', new_string: 'loose'}}]
+    - tools: [{name: Bash, input: {command: 'cat src/number.txt src/fixed.txt; rm -f src/fixed.txt; mv src/number.txt src/fixed.txt; mv src gone'}}]
+    - tools: [{name: Write, input: {file_path: /workspace/src/new.txt, content: 'new'}}]
+";
+    let config = toy::MARKER.replace("['src/**']", "['src/*.txt']");
+    let config = config.replace("['tests/**']", "['tests/**', 'src/fixed.txt']");
+    let config = format!("{config}    loop: {{max_experiments: 1}}\n");
+    let mut files = toy::FILES.to_vec();
+    files.push(("src/fixed.txt", "fixed\n"));
+    let stage = Stage::new(setup, &config, &files).with_script(script);
+    stage.autoclave(&["run", "-m", "smaller"]).expect(0);
+
+    let results = stage.model().tool_results();
+    let [_, _, edited, fixed, moved, new] = results.as_slice() else {
+        panic!("{results:?}");
+    };
+    assert!(!edited.is_error, "{edited:?}");
+    assert!(fixed.is_error, "{fixed:?}");
+    assert!(
+        fixed.text.contains("EPERM") || fixed.text.contains("EACCES"),
+        "{fixed:?}"
+    );
+    assert!(
+        moved.text.starts_with("Exit code 1\n50\nfixed\n"),
+        "{moved:?}"
+    );
+    assert_eq!(
+        moved.text.matches("mv: cannot move").count(),
+        2,
+        "{moved:?}"
+    );
+    // Without a second uid the directory itself is closed: files in it are edited in place.
+    assert_eq!(new.is_error, !setup.caller.is_root(), "{new:?}");
+    let changed = stage.git(&["diff", "--name-status", "main", "autoclave/smaller"]);
+    let new = if setup.caller.is_root() {
+        "A\tsrc/new.txt\n"
+    } else {
+        ""
+    };
+    assert_eq!(changed, format!("{new}M\tsrc/number.txt"));
 }

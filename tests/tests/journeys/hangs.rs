@@ -56,7 +56,7 @@ fn agent_whose_model_never_answers_is_killed_at_its_budget(setup: Setup) {
     assert_eq!(stage.verdicts("smaller"), ["discard timed_out"]);
     let seconds = &stage.events_of("agent_finished")[0]["seconds"];
     let seconds = seconds.as_f64().unwrap();
-    assert!((8.0..12.0).contains(&seconds), "{seconds}");
+    assert!((8.0..20.0).contains(&seconds), "{seconds}");
     let left = processes_with(stage.outside("").to_str().unwrap());
     assert!(left.is_empty(), "{left:?}");
 }

@@ -18,7 +18,7 @@ const ONE: &str = "    loop: {max_experiments: 1, budget_per_experiment: 2m}\n";
 fn usage_limit_is_waited_for_and_does_not_count(setup: Setup) {
     let script = r"
 sessions:
-  - - error: {status: 429, type: rate_limit_error, message: 'limit reached', headers: {anthropic-ratelimit-unified-status: rejected, anthropic-ratelimit-unified-reset: 'now+4', x-should-retry: 'false'}}
+  - - error: {status: 429, type: rate_limit_error, message: 'limit reached', headers: {anthropic-ratelimit-unified-status: rejected, anthropic-ratelimit-unified-reset: 'now+35', x-should-retry: 'false'}}
   - - tools: [{name: Bash, input: {command: 'echo 50 > src/number.txt'}}]
     - text: Halve the number.
 ";
@@ -30,8 +30,12 @@ sessions:
     let waiting = stage.events_of("waiting");
     assert_eq!(waiting.len(), 1);
     let until = waiting[0]["until_ms"].as_i64().unwrap();
-    // The service named whole seconds; the next experiment starts right after them.
+    // The service named a whole second, 35 after it was asked; then the next experiment starts.
     assert_eq!(until % 1000, 0);
+    let asked = stage.events_of("agent_started")[0]["at_ms"]
+        .as_i64()
+        .unwrap();
+    assert!(until > asked + 34_000, "{asked} {until}");
     let started = stage.events_of("experiment_started")[1]["at_ms"]
         .as_i64()
         .unwrap();

@@ -3,3 +3,4 @@
 pub mod durable;
 pub mod model_server;
 pub mod stage;
+pub mod toy;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::process::{Child, Output};
 
-use e2e::stage::{MARKER, Stage, wait_until};
+use e2e::toy::{MARKER, Toy, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn stderr(output: &Output) -> String {
 }
 
 /// Runs a command that must fail with `code`; returns its error as `--json` tells it.
-fn refusal(stage: &Stage, arguments: &[&str], expected: i32) -> Value {
+fn refusal(stage: &Toy, arguments: &[&str], expected: i32) -> Value {
     let output = stage.run(&[arguments, &["--json"]].concat());
     assert_eq!(code(&output), Some(expected), "{arguments:?}: {output:?}");
     let last = stderr(&output).lines().last().unwrap().to_owned();
@@ -67,7 +67,7 @@ fn redacted(mut value: Value) -> Value {
 
 #[test]
 fn without_a_run_every_view_says_so() {
-    let stage = Stage::new();
+    let stage = Toy::new();
     let status = stage.json(&["status"], 0);
     assert_eq!(status["markers"][0]["state"], "never run");
     for arguments in [&["results"][..], &["show", "1"], &["finalize"]] {
@@ -83,7 +83,7 @@ fn without_a_run_every_view_says_so() {
 
 #[test]
 fn a_marker_is_run_once_at_a_time_and_others_beside_it() {
-    let stage = Stage::with(|config| {
+    let stage = Toy::with(|config| {
         let other = config
             .replace("markers:\n", "")
             .replace("name: smaller", "name: other")
@@ -107,7 +107,7 @@ fn a_marker_is_run_once_at_a_time_and_others_beside_it() {
     // Another marker of the repository, and one of the same name in another repository.
     let other = stage.run(&["run", "-m", "other"]);
     assert_eq!(code(&other), Some(3), "{other:?}");
-    let namesake = Stage::new();
+    let namesake = Toy::new();
     let mut command = namesake.command(&["run", "--experiments", "1"]);
     command.env("AUTOCLAVE_STATE_DIR", stage.state());
     let namesake = command.output().unwrap();
@@ -132,7 +132,7 @@ fn a_marker_is_run_once_at_a_time_and_others_beside_it() {
 
 #[test]
 fn a_run_in_progress_and_a_killed_one_are_seen_as_what_they_are() {
-    let stage = Stage::new();
+    let stage = Toy::new();
     let mut run = stage.waiting_run();
     let status = stage.json(&["status"], 0)["markers"][0].clone();
     assert_eq!(
@@ -200,7 +200,7 @@ fn a_run_in_progress_and_a_killed_one_are_seen_as_what_they_are() {
 #[test]
 fn the_first_signal_stops_a_run_that_then_goes_on() {
     for with in [Signal::SIGINT, Signal::SIGTERM] {
-        let stage = Stage::new();
+        let stage = Toy::new();
         let run = stage.waiting_run();
         signal(&run, with);
         let stopped = run.wait_with_output().unwrap();
@@ -225,7 +225,7 @@ fn the_first_signal_stops_a_run_that_then_goes_on() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let stage = Stage::new();
+    let stage = Toy::new();
     let run = stage.waiting_run();
     signal(&run, Signal::SIGINT);
     signal(&run, Signal::SIGTERM);
@@ -240,7 +240,7 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn results_and_finalize_have_the_shapes_that_scripts_rely_on() {
-    let stage = Stage::with(|config| config.replace("max_experiments: 5", "max_experiments: 3"));
+    let stage = Toy::with(|config| config.replace("max_experiments: 5", "max_experiments: 3"));
     assert_eq!(code(&stage.run(&["run"])), Some(0));
     let experiment = |n: u32, rest: Value| {
         let mut whole = json!({"n": n, "verdict": "keep", "reason": null, "commit": "COMMIT",
@@ -349,7 +349,7 @@ fn results_and_finalize_have_the_shapes_that_scripts_rely_on() {
 
 #[test]
 fn winners_that_do_not_fit_together_are_named() {
-    let stage = Stage::with(|config| {
+    let stage = Toy::with(|config| {
         config
             .replace("halve, raise, lines, think, note", "halve, note, lines")
             .replace("max_experiments: 5", "max_experiments: 3")
@@ -377,7 +377,7 @@ fn winners_that_do_not_fit_together_are_named() {
 
 #[test]
 fn a_changed_marker_starts_a_new_run_and_says_what_it_leaves() {
-    let stage = Stage::new();
+    let stage = Toy::new();
     let mut run = stage.waiting_run();
     signal(&run, Signal::SIGKILL);
     run.wait().unwrap();
@@ -404,8 +404,7 @@ fn a_changed_marker_starts_a_new_run_and_says_what_it_leaves() {
 
 #[test]
 fn an_agent_that_cannot_be_started_ends_the_run_with_a_hint() {
-    let stage =
-        Stage::with(|config| config.replace("command: [sh, ", "command: [no-such-program, "));
+    let stage = Toy::with(|config| config.replace("command: [sh, ", "command: [no-such-program, "));
     let error = refusal(&stage, &["run"], 7);
     let message = error["message"].as_str().unwrap();
     assert!(
@@ -423,7 +422,7 @@ fn an_agent_that_cannot_be_started_ends_the_run_with_a_hint() {
 
 #[test]
 fn the_folder_of_a_run_holds_what_the_design_names() {
-    let stage = Stage::with(|config| config.replace("max_experiments: 5", "max_experiments: 3"));
+    let stage = Toy::with(|config| config.replace("max_experiments: 5", "max_experiments: 3"));
     let mut command = stage.command(&["run"]);
     command.env("AUTOCLAVE_LOG", "trace");
     command.env("ANTHROPIC_API_KEY", "sk-never-to-be-seen");

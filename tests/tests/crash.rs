@@ -7,18 +7,19 @@ use std::fs;
 use std::sync::Mutex;
 
 use e2e::durable::{Ended, Followed};
-use e2e::stage::{MARKER, Stage, autoclave, control_groups, wait_until};
+use e2e::stage::autoclave;
+use e2e::toy::{MARKER, Toy, control_groups, wait_until};
 use serde_json::Value;
 
 /// Two keeps, one of them reworked: every kind of step, and the branch both made and moved.
-fn stage() -> Stage {
-    Stage::with(|config| config.replace("halve, raise, lines, think, note", "halve, lines"))
+fn stage() -> Toy {
+    Toy::with(|config| config.replace("halve, raise, lines, think, note", "halve, lines"))
 }
 
 const RUN: [&str; 5] = ["run", "-m", MARKER, "--experiments", "2"];
 
 /// Follows one run. `is_last` is told each step, without what no two runs have in common.
-fn follow(stage: &Stage, mut is_last: impl FnMut(&str) -> bool) -> Ended {
+fn follow(stage: &Toy, mut is_last: impl FnMut(&str) -> bool) -> Ended {
     Followed::start(&autoclave(), stage.root(), |command| {
         let mut command = stage.dressed(command, &RUN);
         // The agent has no use for it; but so a gateway is started.
@@ -59,7 +60,7 @@ struct Outcome {
     results: Vec<String>,
 }
 
-fn outcome(stage: &Stage) -> Outcome {
+fn outcome(stage: &Toy) -> Outcome {
     let run = stage.run_folders().remove(0);
     let id = run.file_name().unwrap().to_str().unwrap();
     let refs = stage.git(&["for-each-ref", "--format=%(refname)"]);

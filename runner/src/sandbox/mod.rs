@@ -21,6 +21,17 @@ pub const HOME: &str = "/home/agent";
 /// Where an execution with [`Network::Gateway`] finds the gateway's socket.
 pub const GATEWAY_SOCKET: &str = "/run/autoclave/gateway.sock";
 
+/// What commands must know of every sandbox; a plan or an execution may say otherwise.
+///
+/// The workspace's root can belong to another uid than the command has, where git would refuse to
+/// work; `safe.directory` counts only from outside of the repository.
+const OWN_ENV: [(&str, &str); 4] = [
+    ("HOME", HOME),
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "safe.directory"),
+    ("GIT_CONFIG_VALUE_0", WORKSPACE),
+];
+
 /// Something that runs commands contained, each in a sandbox of its own that is thrown away.
 ///
 /// Object-safe, so that the backend is chosen at run time. All futures must be polled on the

@@ -1,5 +1,6 @@
 //! One execution: from its description to its proof to its end.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
@@ -23,8 +24,8 @@ use super::cgroup::Cgroup;
 use super::layer::{During, Layer, make_directory, remove_tree};
 use super::{Shared, proof, skeleton};
 use crate::sandbox::{
-    Execution, Exit, Finished, GATEWAY_SOCKET, HOME, Network, OutputSink, SandboxError, Stream,
-    WORKSPACE,
+    Execution, Exit, Finished, GATEWAY_SOCKET, HOME, Network, OWN_ENV, OutputSink, SandboxError,
+    Stream, WORKSPACE,
 };
 
 /// How long a sandbox may take from its start to its proof, or from its end to the last word.
@@ -179,9 +180,10 @@ fn describe(
     fs::write(&secret_canary, "secret").during("write", &secret_canary)?;
     fs::set_permissions(&secret_canary, Permissions::from_mode(0o644))
         .during("write", &secret_canary)?;
-    let mut env: Vec<_> = plan.env.iter().collect();
-    env.retain(|(name, _)| !execution.env.contains_key(*name));
-    env.extend(&execution.env);
+    let own = OWN_ENV.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut env = BTreeMap::from(own);
+    env.extend(plan.env.clone());
+    env.extend(execution.env.clone());
     let limits = &plan.limits;
     Ok(Spec {
         runner_pid: nix::unistd::getpid().as_raw(),
@@ -214,7 +216,7 @@ fn describe(
             .collect(),
         env: env
             .into_iter()
-            .map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()))
+            .map(|(name, value)| (name.into_bytes(), value.into_bytes()))
             .collect(),
         directory: PathBuf::from(WORKSPACE),
     })

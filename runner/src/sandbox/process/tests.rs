@@ -85,10 +85,7 @@ fn plan() -> Plan {
         grants,
         in_place: Vec::new(),
         views: Vec::new(),
-        env: BTreeMap::from([
-            ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
-            ("HOME".to_owned(), "/home/agent".to_owned()),
-        ]),
+        env: BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]),
         limits: Limits {
             memory_bytes: 256 << 20,
             cpus: 2.0,
@@ -361,6 +358,9 @@ async fn only_own_processes_environment_and_no_privilege_are_seen() {
         env,
         [
             "EXTRA=1",
+            "GIT_CONFIG_COUNT=1",
+            "GIT_CONFIG_KEY_0=safe.directory",
+            "GIT_CONFIG_VALUE_0=/workspace",
             "HOME=/home/agent",
             "PATH=/usr/local/bin:/usr/bin:/bin"
         ]

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::stage::autoclave;
+
 /// The marker's name.
 pub const MARKER: &str = "smaller";
 
@@ -48,17 +50,17 @@ esac
 "#;
 
 /// A repository, a state directory and a folder of cues for the agent; all removed when dropped.
-pub struct Stage {
+pub struct Toy {
     folder: tempfile::TempDir,
 }
 
-impl Default for Stage {
+impl Default for Toy {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Stage {
+impl Toy {
     pub fn new() -> Self {
         Self::with(|config| config)
     }
@@ -66,9 +68,9 @@ impl Stage {
     /// As [`new`](Self::new), with the configuration as `change` makes it.
     pub fn with(change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-        let stage = Self { folder };
-        fs::create_dir(stage.cues()).unwrap();
-        let cues = stage.cues().display().to_string();
+        let toy = Self { folder };
+        fs::create_dir(toy.cues()).unwrap();
+        let cues = toy.cues().display().to_string();
         for (path, text) in [
             (
                 ".autoclave/config.yaml",
@@ -79,14 +81,14 @@ impl Stage {
             ("tests/measure.sh", "cat src/number.txt\n".to_owned()),
             ("tests/guard.sh", GUARD.to_owned()),
         ] {
-            let path = stage.repo().join(path);
+            let path = toy.repo().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        stage.git(&["init", "-q", "-b", "main"]);
-        stage.git(&["add", "."]);
-        stage.git(&["commit", "-qm", "base"]);
-        stage
+        toy.git(&["init", "-q", "-b", "main"]);
+        toy.git(&["add", "."]);
+        toy.git(&["commit", "-qm", "base"]);
+        toy
     }
 
     pub fn root(&self) -> &Path {
@@ -115,7 +117,7 @@ impl Stage {
         self.dressed(Command::new(autoclave()), arguments)
     }
 
-    /// Gives `command` the arguments, the directory and the environment of this stage.
+    /// Gives `command` the arguments, the directory and the environment of this toy.
     pub fn dressed(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .args(arguments)
@@ -218,7 +220,7 @@ impl Stage {
         records
     }
 
-    /// Returns what is left of this stage's runs outside of the repository; empty when all is well.
+    /// Returns what is left of this toy's runs outside of the repository; empty when all is well.
     pub fn leftovers(&self) -> Vec<String> {
         let mut left = Vec::new();
         for entry in fs::read_dir(self.state()).into_iter().flatten() {
@@ -236,7 +238,7 @@ impl Stage {
         left
     }
 
-    /// Returns the processes that have anything of this stage in their arguments, mounts or
+    /// Returns the processes that have anything of this toy in their arguments, mounts or
     /// directory: autoclave itself, its helpers, and everything in a sandbox.
     pub fn processes(&self) -> Vec<String> {
         let root = self.root().display().to_string();
@@ -275,17 +277,6 @@ pub fn control_groups(label: &str) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// Returns the autoclave binary, built beside this test.
-pub fn autoclave() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let binary = test.parent().unwrap().parent().unwrap().join("autoclave");
-    assert!(
-        binary.is_file(),
-        "`cargo build --workspace --bins` comes first; tests/run does it"
-    );
-    binary
 }
 
 /// Waits until `holds`, looking often; fails after a minute.

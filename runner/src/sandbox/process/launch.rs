@@ -199,7 +199,7 @@ fn describe(
         has_host_network: execution.network == Network::Host,
         cgroup_joins: cgroup.map(Cgroup::joins).unwrap_or_default(),
         landlock: landlock(execution, super::probe::landlock_abi()?),
-        seccomp: super::seccomp::programs().map_err(SandboxError::Backend)?,
+        seccomp: super::seccomp::programs(None).map_err(SandboxError::Backend)?,
         rlimits: Rlimits {
             memory_bytes: cgroup.is_none().then_some(limits.memory_bytes),
             processes: cgroup.is_none().then_some(u64::from(limits.pids)),

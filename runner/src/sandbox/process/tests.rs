@@ -486,15 +486,15 @@ async fn forbidden_system_calls_fail_with_a_control() {
         ("socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)", "EPERM"),
         (
             "socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)",
-            "EPERM",
+            "EAFNOSUPPORT",
         ),
         (
             "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)",
-            "EPERM",
+            "EAFNOSUPPORT",
         ),
         (
             "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)",
-            "EPERM",
+            "EPROTONOSUPPORT",
         ),
     ] {
         assert_eq!(bench.shell(&attempt(code)).await.1.trim(), errno, "{code}");

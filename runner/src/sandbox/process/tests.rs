@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use autoclave_policies::{Grant, Identity, Level, Limits, Plan, RepoPath};
@@ -165,11 +166,10 @@ fn mutable(path: &RepoPath) -> bool {
     path.is_within(&self::path("free")) || *path == self::path("mixed/mutable.txt")
 }
 
-fn changes(finished: &Finished) -> Changes {
-    finished
-        .remains
-        .changes(&mutable, ChangeLimits::default())
-        .unwrap()
+async fn changes(finished: &Finished) -> Changes {
+    let limits = ChangeLimits::default();
+    let changes = finished.remains.changes(Arc::new(mutable), limits);
+    changes.await.unwrap()
 }
 
 fn write(name: &str, text: &str) -> Change {
@@ -187,7 +187,7 @@ async fn true_runs_and_changes_nothing() {
     let bench = bench().await;
     let (finished, output) = bench.shell("true").await;
     assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
-    assert_eq!(changes(&finished), Changes::default());
+    assert_eq!(changes(&finished).await, Changes::default());
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -195,7 +195,10 @@ async fn a_write_to_a_mutable_file_is_a_change() {
     let bench = bench().await;
     let (finished, output) = bench.shell("echo new > free/a.txt").await;
     assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
-    assert_eq!(changes(&finished).accepted, [write("free/a.txt", "new\n")]);
+    assert_eq!(
+        changes(&finished).await.accepted,
+        [write("free/a.txt", "new\n")]
+    );
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -233,7 +236,7 @@ async fn edits_creations_deletions_and_renames_are_changes() {
         sed -i s/m/M/ mixed/mutable.txt 2>/dev/null || echo M > mixed/mutable.txt";
     let (finished, output) = bench.shell(script).await;
     assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
-    let changes = changes(&finished);
+    let changes = changes(&finished).await;
     let script = ChangeKind::Write {
         bytes: b"n\n".to_vec(),
         executable: true,
@@ -277,7 +280,7 @@ async fn a_directory_made_anew_loses_what_it_held() {
         .shell("rm -r free && mkdir free 2>/dev/null; rm -r free/sub; mkdir free/sub; echo c > free/sub/c")
         .await;
     assert_eq!(finished.exit, Exit::Code(0));
-    let changes = changes(&finished);
+    let changes = changes(&finished).await;
     let delete = |name| Change {
         path: path(name),
         kind: ChangeKind::Delete,
@@ -398,15 +401,18 @@ async fn a_timeout_kills_daemons_too() {
 #[tokio::test(flavor = "current_thread")]
 async fn cancelling_kills_the_command() {
     let bench = bench().await;
-    let execution = bench.execution(&["sleep", "1000"]);
-    let cancel = execution.cancel.clone();
-    let mut output = Captured::default();
-    let run = bench.sandbox.execute(execution, &mut output);
-    let (finished, ()) = tokio::join!(run, async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        cancel.cancel();
-    });
+    let execution = bench.execution(&["sh", "-c", "echo up; exec sleep 1000"]);
+    let mut output = CancelWhenUp(execution.cancel.clone());
+    let finished = bench.sandbox.execute(execution, &mut output).await;
     assert_eq!(finished.unwrap().exit, Exit::Cancelled);
+}
+
+struct CancelWhenUp(CancellationToken);
+
+impl OutputSink for CancelWhenUp {
+    fn write(&mut self, _: Stream, _: &[u8]) {
+        self.0.cancel();
+    }
 }
 
 /// Counts this host's processes with `word` in their command line.
@@ -429,7 +435,7 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
         .shell("echo k > free/kept; rm free/a.txt; rm -r free/sub; mkdir free/sub; echo h > ~/h; truncate -s 20M free/sparse")
         .await;
     assert_eq!(finished.exit, Exit::Code(0));
-    bench.snapshot = finished.remains.into_snapshot().unwrap();
+    bench.snapshot = finished.remains.into_snapshot().await.unwrap();
     let (finished, output) = bench
         .shell("cat free/kept ~/h; ls free free/sub; stat -c %u free/kept")
         .await;
@@ -439,7 +445,7 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
         output,
         format!("k\nh\nfree:\nkept\nsparse\nsub\n\nfree/sub:\n{uid}\n")
     );
-    assert_eq!(changes(&finished), Changes::default());
+    assert_eq!(changes(&finished).await, Changes::default());
     let added = vec![file("free/a.txt", "again\n"), file("README.md", "r2\n")];
     let removed = vec![path("free/kept"), path("mixed/mutable.txt")];
     let derived = bench
@@ -456,22 +462,38 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
         "r2\nagain\nfree:\na.txt\nsparse\nsub\n\nmixed:\nimmutable.txt\n"
     );
     assert_eq!(
-        changes(&finished).accepted,
+        changes(&finished).await.accepted,
         [write("free/a.txt", "again\nx\n")]
     );
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn nothing_is_left_on_the_host() {
+async fn executions_leave_nothing_that_grows_and_the_backend_nothing_at_all() {
     let bench = bench().await;
     let folder = bench.sandbox.shared.folder.clone();
-    let (finished, _) = bench.shell("true").await;
-    drop(finished);
-    let left: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert_eq!(left, ["layer-0"]);
+    let list = |folder: &std::path::Path| {
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        drop(bench.shell("echo x > free/a.txt").await.0);
+        seen.push(list(&folder));
+    }
+    assert_eq!(seen[0], ["berth-2", "canary", "ground-1", "layer-0"]);
+    assert_eq!((&seen[1], &seen[2]), (&seen[0], &seen[0]));
+    assert_eq!(list(&folder.join("berth-2")), ["mount", "status"]);
+    assert_eq!(list(&folder.join("berth-2/mount")), [] as [&str; 0]);
+    // Two at once need two berths, and both are used again.
+    let (one, two) = tokio::join!(bench.shell("true"), bench.shell("true"));
+    drop((one, two));
+    assert_eq!(list(&folder).len(), seen[0].len() + 1);
+    drop(bench.shell("true").await.0);
+    assert_eq!(list(&folder).len(), seen[0].len() + 1);
     drop(bench);
     assert!(!folder.exists());
 }
@@ -553,7 +575,8 @@ async fn what_is_not_a_plain_change_is_dropped_by_name() {
         total_bytes: 1000,
         path_bytes: 100,
     };
-    let found = finished.remains.changes(&mutable, limits).unwrap();
+    let found = finished.remains.changes(Arc::new(mutable), limits);
+    let found = found.await.unwrap();
     assert_eq!(found.accepted, [write("free/ok", "ok\n")]);
     let dropped: Vec<_> = found
         .dropped

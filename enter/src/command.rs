@@ -5,11 +5,10 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
 
 use autoclave_enter::{Landlock, Proof, Rlimits, Spec, Status};
@@ -20,26 +19,25 @@ use landlock::{
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::unistd::{Gid, Uid, close, setgroups, setresgid, setresuid, setsid};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid, setsid};
 use seccompiler::sock_filter;
 
+use crate::stage;
 use crate::status::{Channel, During, Failure};
 
-/// Confines this process as the inherited spec says, then executes the command.
-pub fn run(spec: &str, channel: &str) -> ExitCode {
-    let Ok(mut channel) = Channel::open(Path::new(&format!("/proc/self/fd/{channel}"))) else {
-        return ExitCode::from(5);
-    };
-    let sent = match confine(spec, &channel) {
-        Ok((spec, proof)) => channel
+/// Confines this process as `spec` says, then becomes the command. Returns the code to exit with
+/// where that fails.
+pub fn run(spec: &Spec, channel: &mut Channel) -> u8 {
+    let sent = match confine(spec, channel) {
+        Ok(proof) => channel
             .send(&Status::Enforced(Box::new(proof)))
             .and_then(|()| {
-                let errno = execute(&spec);
+                let errno = execute(spec);
                 channel.send(&Status::NotStarted { errno })
             }),
         Err(failure) => channel.send_failure(failure),
     };
-    ExitCode::from(if sent.is_ok() { 127 } else { 7 })
+    if sent.is_ok() { 127 } else { 7 }
 }
 
 /// Replaces this process; returns only the errno of the failure.
@@ -61,17 +59,15 @@ fn execute(spec: &Spec) -> i32 {
     errno_of(&error)
 }
 
-fn confine(spec: &str, channel: &Channel) -> Result<(Spec, Proof), Failure> {
-    let spec = File::open(format!("/proc/self/fd/{spec}")).during("open the spec")?;
-    let spec: Spec = serde_json::from_reader(spec).map_err(|_| Failure::new("read the spec", 0))?;
-    close_all_but(channel.file())?;
+fn confine(spec: &Spec, channel: &Channel) -> Result<Proof, Failure> {
+    stage::close_all_but(channel.file())?;
     setsid().during("start a session")?;
     // Out of memory, the command goes, not the stages that report on it.
     fs::write("/proc/self/oom_score_adj", "1000").during("volunteer for the memory killer")?;
     limit(&spec.rlimits)?;
     let ruleset = ruleset(&spec.landlock)
         .map_err(|error| Failure::new(&format!("prepare Landlock: {error}"), 0))?;
-    drop_identity(&spec)?;
+    drop_identity(spec)?;
     prctl::set_no_new_privs().during("give up new privileges")?;
     prctl::set_dumpable(false).during("become undumpable")?;
     let status = ruleset
@@ -90,25 +86,7 @@ fn confine(spec: &str, channel: &Channel) -> Result<(Spec, Proof), Failure> {
         seccompiler::apply_filter(&program)
             .map_err(|error| Failure::new(&format!("enforce seccomp: {error}"), 0))?;
     }
-    let proof = prove(&spec, status.ruleset == RulesetStatus::FullyEnforced)?;
-    Ok((spec, proof))
-}
-
-/// Closes every inherited descriptor but the three streams and `kept`.
-fn close_all_but(kept: &File) -> Result<(), Failure> {
-    let numbers: Vec<i32> = fs::read_dir("/proc/self/fd")
-        .during("list descriptors")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|number| *number > 2 && *number != kept.as_raw_fd())
-        .collect();
-    for number in numbers {
-        match close(number) {
-            // The listing's own descriptor is already closed.
-            Ok(()) | Err(Errno::EBADF) => {}
-            Err(errno) => return Err(Failure::new("close a descriptor", errno as i32)),
-        }
-    }
-    Ok(())
+    prove(spec, status.ruleset == RulesetStatus::FullyEnforced)
 }
 
 fn limit(rlimits: &Rlimits) -> Result<(), Failure> {

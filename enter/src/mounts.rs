@@ -44,12 +44,14 @@ pub fn build(spec: &Spec) -> Result<File, Failure> {
         bind(&spec.mount_point.join(name), &root.join(place))?;
     }
     devices(&root.join("dev"))?;
+    let mut targets = Vec::new();
     for view in &spec.binds {
         let target = view.target.strip_prefix("/").unwrap_or(&view.target);
         let target = root.join(target);
         bind(&view.source, &target)?;
-        protect(&target)?;
+        targets.push(target);
     }
+    protect(&targets)?;
     Ok(files)
 }
 
@@ -149,15 +151,15 @@ fn bind(source: &Path, target: &Path) -> Result<(), Failure> {
     ))
 }
 
-/// Makes the bind at `target`, with every mount that came beneath it, read-only.
-fn protect(target: &Path) -> Result<(), Failure> {
+/// Makes the binds at `targets`, with every mount that came beneath them, read-only.
+fn protect(targets: &[PathBuf]) -> Result<(), Failure> {
     let table = fs::read("/proc/self/mountinfo").during("read the mount table")?;
     let table = String::from_utf8_lossy(&table);
     let points = table
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
         .map(|point| PathBuf::from(unescape(point)))
-        .filter(|point| point.starts_with(target));
+        .filter(|point| targets.iter().any(|target| point.starts_with(target)));
     for point in points {
         let kept = statvfs(&point).map_or(MsFlags::empty(), |found| locked(found.flags()));
         let flags = MsFlags::MS_BIND

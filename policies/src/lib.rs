@@ -29,5 +29,8 @@ pub use path::{InvalidPath, RepoPath};
 pub use plan::{Grant, Identity, Level, Plan, View};
 pub use policy::{Class, Policy, PolicyRules};
 pub use preset::PRESETS;
-pub use syscalls::{ArgCondition, ArgOp, ArgTest, ArgWidth, SyscallRule, denied_syscalls};
+pub use syscalls::{
+    ArgCondition, ArgOp, ArgTest, ArgWidth, Sockets, SyscallRule, denied_syscalls,
+    denied_without_network_namespace,
+};
 pub use tree::{EntryKind, Tree};

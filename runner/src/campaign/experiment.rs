@@ -208,11 +208,12 @@ impl Campaign<'_> {
             let session = self
                 .session(attempt, &start, &text, resume.as_deref())
                 .await?;
-            let accept = |path: &_| self.workshop.is_mutable(path);
+
             let seen = session
                 .finished
                 .remains
-                .changes(&accept, ChangeLimits::default())?;
+                .changes(self.workshop.accept(), ChangeLimits::default())
+                .await?;
             changes = merge(changes, seen.accepted);
             attempt.dropped.extend(seen.dropped);
             // Whatever ended the session: what was done until then is pinned, never lost.
@@ -256,7 +257,7 @@ impl Campaign<'_> {
                     });
                     text = rework_brief(&guard, &output, reworks);
                     resume = session.report.session.clone();
-                    start = session.finished.remains.into_snapshot()?;
+                    start = session.finished.remains.into_snapshot().await?;
                 }
             }
         }

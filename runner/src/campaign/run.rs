@@ -389,7 +389,7 @@ impl Workshop {
         emitter.emit(EventKind::Prepared {
             seconds: finished.wall.as_secs_f64(),
         });
-        base.agent = finished.remains.into_snapshot()?;
+        base.agent = finished.remains.into_snapshot().await?;
         base.measured = self.with_hidden(&base.agent).await?;
         Ok(base)
     }

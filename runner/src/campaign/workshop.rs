@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use autoclave_policies::{
@@ -18,7 +19,7 @@ use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{AgentGit, Repo, TreeKind};
 use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
-use crate::sandbox::{Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
+use crate::sandbox::{Accept, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ pub struct Workshop {
     pub repo: Repo,
     pub marker: Marker,
     pub base: CommitId,
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     pub plan: Plan,
     /// Globs of `target.mutable` that match nothing of the base commit.
     pub idle_globs: Vec<String>,
@@ -128,7 +129,7 @@ impl Workshop {
         Ok(Self {
             repo,
             base,
-            policy,
+            policy: Arc::new(policy),
             plan,
             idle_globs: idle_globs(&marker, &tree),
             has_mutable,
@@ -280,6 +281,12 @@ impl Workshop {
     /// Says whether an agent's change of `path` may become part of a candidate.
     pub fn is_mutable(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Mutable
+    }
+
+    /// Returns the same question for whoever reads changes.
+    pub fn accept(&self) -> Accept {
+        let policy = Arc::clone(&self.policy);
+        Arc::new(move |path| policy.class_of(path) == Class::Mutable)
     }
 
     fn is_hidden(&self, path: &RepoPath) -> bool {

@@ -15,6 +15,8 @@ use crate::sandbox::SandboxError;
 
 /// Copies workspace and home from the upper directory into a new layer at `path`.
 pub fn copy(upper: &Path, path: PathBuf) -> Result<Layer, SandboxError> {
+    // Without it the sandbox is gone, which is not the same as unchanged.
+    fs::symlink_metadata(upper).during("look at", upper)?;
     let layer = Layer::new(path)?;
     for name in ["workspace", "home"] {
         let from = upper.join(name);

@@ -1,9 +1,8 @@
 //! One execution: from its description to its proof to its end.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -12,17 +11,18 @@ use std::time::{Duration, Instant};
 use autoclave_enter::{Bind, Landlock, Proof, Rlimits, Spec, Status};
 use autoclave_policies::{Grant, Identity};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::stat::Mode;
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::{Pid, getegid, geteuid, mkfifo};
+use nix::unistd::{Pid, getegid, geteuid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant as Deadline, sleep_until};
 
+use super::berth::Berth;
 use super::cgroup::Cgroup;
-use super::layer::{During, Layer, make_directory, remove_tree};
-use super::{Shared, proof, skeleton};
+use super::ground::Ground;
+use super::hull::Hull;
+use super::layer::{During, Layer};
+use super::{Shared, blocking, proof};
 use crate::sandbox::{
     Execution, Exit, Finished, GATEWAY_SOCKET, HOME, Network, OWN_ENV, OutputSink, SandboxError,
     Stream, WORKSPACE,
@@ -32,32 +32,6 @@ use crate::sandbox::{
 const PATIENCE: Duration = Duration::from_secs(60);
 const CHUNK: usize = 64 << 10;
 
-/// The host's side of a sandbox: the outer stage, its private directory, its cgroup.
-///
-/// Dropping it kills everything and removes all of it.
-pub struct Hull {
-    child: Child,
-    folder: PathBuf,
-    cgroup: Option<Cgroup>,
-}
-
-impl Drop for Hull {
-    fn drop(&mut self) {
-        // A child that was already waited for has no id any more.
-        if let Some(id) = self.child.id() {
-            if let Err(error) = self.child.start_kill() {
-                tracing::warn!(%error, "could not kill a sandbox");
-            }
-            let pid = Pid::from_raw(id.cast_signed());
-            let ended = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-            let reaped = self.child.try_wait();
-            tracing::trace!(?ended, ?reaped, "sandbox removed");
-        }
-        drop(self.cgroup.take());
-        remove_tree(&self.folder);
-    }
-}
-
 /// Runs `execution` on the layers of its snapshot.
 pub async fn run(
     shared: &Arc<Shared>,
@@ -65,26 +39,29 @@ pub async fn run(
     execution: Execution<'_>,
     output: &mut dyn OutputSink,
 ) -> Result<Finished, SandboxError> {
-    let (folder, number) = shared.new_folder("execution")?;
+    let ground = lay_ground(shared, &execution).await?;
+    let berth = shared.berths.take(|| shared.new_path("berth").0)?;
+    let (_, number) = shared.new_path("execution");
     let cgroup = Cgroup::new(
         &format!("{}-{number}", shared.label),
         &execution.plan.limits,
     );
-    let spec = describe(&folder, layers, &execution, cgroup.as_ref())?;
-    mkfifo(&spec.status, Mode::S_IRUSR | Mode::S_IWUSR)
-        .map_err(std::io::Error::from)
-        .during("make", &spec.status)?;
+    let spec = describe(
+        Places {
+            berth: &berth,
+            layers,
+            ground,
+            secret_canary: shared.secret_canary(),
+        },
+        &execution,
+        cgroup.as_ref(),
+    )?;
     let status = pipe::OpenOptions::new()
         .read_write(true)
         .open_receiver(&spec.status)
         .during("open", &spec.status)?;
-    let path = folder.join("spec.json");
-    let text =
-        serde_json::to_vec(&spec).map_err(|error| SandboxError::Backend(error.to_string()))?;
-    fs::write(&path, text).during("write", &path)?;
     let mut child = Command::new(shared.helper.path())
         .arg("outside")
-        .arg(&path)
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -93,14 +70,17 @@ pub async fn run(
         .spawn()
         .during("start", Path::new("autoclave-enter"))?;
     // Taken now: waiting for a child closes its standard input.
-    let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let mut hull = Hull {
-        child,
-        folder,
-        cgroup,
-    };
+    let mut streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut hull = Hull::new(shared, child, berth, cgroup);
     let mut status = BufReader::with_capacity(4096, status).lines();
-    let inside = prove(&mut hull.child, &mut status, &spec, &execution).await?;
+    let inside = prove(
+        &mut hull.child,
+        &mut streams.0,
+        &mut status,
+        &spec,
+        &execution,
+    )
+    .await?;
     let started = Instant::now();
     let exit = Watch {
         execution: &execution,
@@ -111,6 +91,7 @@ pub async fn run(
     .until_gone(&mut hull.child, streams, output)
     .await?;
     let wall = started.elapsed();
+    hull.ended_well();
     let cpu = match hull.cgroup.as_ref().and_then(Cgroup::cpu) {
         Some(cpu) => cpu,
         None => cpu_of(inside.init),
@@ -137,26 +118,20 @@ pub async fn run(
     })
 }
 
-/// Writes down the whole sandbox for the helper.
-fn describe(
-    folder: &Path,
-    layers: &[Arc<Layer>],
-    execution: &Execution<'_>,
-    cgroup: Option<&Cgroup>,
-) -> Result<Spec, SandboxError> {
-    let plan = execution.plan;
-    let (uid, gid) = match plan.identity {
+/// Returns the uid and gid of the command.
+fn ids(identity: Identity) -> (u32, u32) {
+    match identity {
         Identity::SecondUid { uid, gid } => (uid, gid),
         Identity::SameUser => (geteuid().as_raw(), getegid().as_raw()),
-    };
-    let is_root = geteuid().is_root();
-    if is_root == (plan.identity == Identity::SameUser) {
-        return Err(SandboxError::CannotEnforce {
-            rule: "identity".to_owned(),
-            why: "root needs a second uid for the sandbox, and only root can give one".to_owned(),
-        });
     }
-    let mut views: Vec<Bind> = plan
+}
+
+async fn lay_ground(
+    shared: &Arc<Shared>,
+    execution: &Execution<'_>,
+) -> Result<Ground, SandboxError> {
+    let mut views: Vec<Bind> = execution
+        .plan
         .views
         .iter()
         .chain(&execution.views)
@@ -171,15 +146,42 @@ fn describe(
             target: Path::new(GATEWAY_SOCKET).with_file_name(""),
         });
     }
-    let bottom = folder.join("skeleton");
-    make_directory(&bottom).during("make", &bottom)?;
-    let binds = skeleton::build(&bottom, (uid, gid), &views)?;
-    let mount_point = folder.join("mount");
-    make_directory(&mount_point).during("make", &mount_point)?;
-    let secret_canary = folder.join("canary");
-    fs::write(&secret_canary, "secret").during("write", &secret_canary)?;
-    fs::set_permissions(&secret_canary, Permissions::from_mode(0o644))
-        .during("write", &secret_canary)?;
+    let ids = ids(execution.plan.identity);
+    if let Some(ground) = shared.grounds.find(ids, &views)? {
+        return Ok(ground);
+    }
+    let shared = Arc::clone(shared);
+    blocking(move || {
+        let new_path = || shared.new_path("ground").0;
+        shared.grounds.lay(ids, &views, new_path)
+    })
+    .await
+}
+
+/// The places of the host that a sandbox is made of.
+struct Places<'a> {
+    berth: &'a Berth,
+    layers: &'a [Arc<Layer>],
+    ground: Ground,
+    secret_canary: PathBuf,
+}
+
+/// Writes down the whole sandbox for the helper.
+fn describe(
+    places: Places<'_>,
+    execution: &Execution<'_>,
+    cgroup: Option<&Cgroup>,
+) -> Result<Spec, SandboxError> {
+    let plan = execution.plan;
+    let (uid, gid) = ids(plan.identity);
+    let is_root = geteuid().is_root();
+    if is_root == (plan.identity == Identity::SameUser) {
+        return Err(SandboxError::CannotEnforce {
+            rule: "identity".to_owned(),
+            why: "root needs a second uid for the sandbox, and only root can give one".to_owned(),
+        });
+    }
+    let layers = places.layers.iter().map(|layer| layer.path().to_owned());
     let own = OWN_ENV.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut env = BTreeMap::from(own);
     env.extend(plan.env.clone());
@@ -187,28 +189,24 @@ fn describe(
     let limits = &plan.limits;
     Ok(Spec {
         runner_pid: nix::unistd::getpid().as_raw(),
-        status: folder.join("status"),
+        status: places.berth.status(),
         is_user_namespace: plan.identity == Identity::SameUser,
         uid,
         gid,
-        mount_point,
+        mount_point: places.berth.mount_point(),
         disk_bytes: limits.disk_bytes,
-        layers: layers
-            .iter()
-            .map(|layer| layer.path().to_owned())
-            .chain([bottom])
-            .collect(),
-        binds,
+        layers: layers.chain(places.ground.layers).collect(),
+        binds: places.ground.binds,
         has_host_network: execution.network == Network::Host,
         cgroup_joins: cgroup.map(Cgroup::joins).unwrap_or_default(),
         landlock: landlock(execution, super::probe::landlock_abi()?),
-        seccomp: super::seccomp::programs().map_err(SandboxError::Backend)?,
+        seccomp: super::seccomp::programs(None).map_err(SandboxError::Backend)?,
         rlimits: Rlimits {
             memory_bytes: cgroup.is_none().then_some(limits.memory_bytes),
             processes: cgroup.is_none().then_some(u64::from(limits.pids)),
             file_bytes: limits.disk_bytes,
         },
-        secret_canary,
+        secret_canary: places.secret_canary,
         argv: execution
             .argv
             .iter()
@@ -248,14 +246,17 @@ struct Inside {
 
 type StatusLines = Lines<BufReader<pipe::Receiver>>;
 
-/// Waits until the sandbox has proven itself.
+/// Tells the helper what to build, and waits until the sandbox has proven itself.
 async fn prove(
     child: &mut Child,
+    stdin: &mut Option<ChildStdin>,
     status: &mut StatusLines,
     spec: &Spec,
     execution: &Execution<'_>,
 ) -> Result<Inside, SandboxError> {
     let deadline = Deadline::now() + PATIENCE;
+    let text = framed(spec)?;
+    let mut untold = text.as_slice();
     let mut inside = None;
     let mut proof: Option<Box<Proof>> = None;
     let mut ended = None;
@@ -263,6 +264,11 @@ async fn prove(
         let line = tokio::select! {
             biased;
             line = status.next_line() => parse(line)?,
+            n = write(stdin, untold), if !untold.is_empty() => {
+                // 0 from a helper that reads no more: what it says, or how it ends, is next.
+                untold = if n == 0 { &[] } else { &untold[n..] };
+                continue;
+            }
             exit = child.wait() => {
                 let exit = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
                 return Err(SandboxError::NotProven(format!("its outer stage ended: {exit}")));
@@ -303,6 +309,15 @@ async fn prove(
             return Ok(Inside { init, files, ended });
         }
     }
+}
+
+/// Returns the description as the helper reads it: its length in eight bytes, then itself. What
+/// follows in standard input is the command's.
+fn framed(spec: &Spec) -> Result<Vec<u8>, SandboxError> {
+    let text =
+        serde_json::to_vec(spec).map_err(|error| SandboxError::Backend(error.to_string()))?;
+    let length = u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes();
+    Ok([length.as_slice(), &text].concat())
 }
 
 fn parse(line: std::io::Result<Option<String>>) -> Result<Status, SandboxError> {

@@ -1,7 +1,11 @@
 //! The process backend: namespaces, an overlay, ownership, Landlock and seccomp.
 
+mod berth;
 mod cgroup;
+mod etc;
+mod ground;
 mod helper;
+mod hull;
 mod keep;
 mod launch;
 mod layer;
@@ -14,8 +18,8 @@ mod stack;
 mod upper;
 
 use std::any::Any;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,13 +27,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use autoclave_policies::{Grant, Level, Plan, RepoPath};
 use futures::future::BoxFuture;
 
+use self::berth::Berths;
+use self::ground::Grounds;
 use self::helper::Helper;
 use self::layer::{During, Layer, LayerWriter, Layers};
 pub use self::probe::{HostProbe, probe};
 use super::{
     BoxError, Enforcement, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot,
 };
-use crate::model::SnapshotEntry;
+use crate::model::{FileKind, SnapshotEntry};
+
+const BATCH_ENTRIES: usize = 256;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Runs commands as processes of this host, each in namespaces of its own.
 #[derive(Debug)]
@@ -54,6 +63,8 @@ struct Shared {
     folder: PathBuf,
     label: String,
     counter: AtomicU64,
+    berths: Berths,
+    grounds: Grounds,
 }
 
 impl Shared {
@@ -63,10 +74,9 @@ impl Shared {
         (self.folder.join(format!("{kind}-{number}")), number)
     }
 
-    fn new_folder(&self, kind: &str) -> Result<(PathBuf, u64), SandboxError> {
-        let (path, number) = self.new_path(kind);
-        layer::make_directory(&path).during("make", &path)?;
-        Ok((path, number))
+    /// A file that everybody might read and no sandbox may see.
+    fn secret_canary(&self) -> PathBuf {
+        self.folder.join("canary")
     }
 }
 
@@ -117,32 +127,44 @@ impl ProcessSandbox {
             .mode(0o700)
             .create(&folder)
             .during("make", &folder)?;
-        let helper = Helper::new().during("prepare", &folder)?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                helper,
-                folder,
-                label: options.run_label,
-                counter: AtomicU64::new(0),
-            }),
-            probe,
-        })
+        let shared = Shared {
+            helper: Helper::new(&folder).during("prepare", &folder)?,
+            folder,
+            label: options.run_label,
+            counter: AtomicU64::new(0),
+            berths: Berths::default(),
+            grounds: Grounds::default(),
+        };
+        let canary = shared.secret_canary();
+        fs::write(&canary, "secret")
+            .and_then(|()| fs::set_permissions(&canary, Permissions::from_mode(0o644)))
+            .during("write", &canary)?;
+        let shared = Arc::new(shared);
+        Ok(Self { shared, probe })
     }
 
     fn new_layer(&self) -> Result<Layer, SandboxError> {
         Layer::new(self.shared.new_path("layer").0)
     }
 
-    fn imported(
+    async fn imported(
         &self,
         entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
         plan: &Plan,
     ) -> Result<Snapshot, SandboxError> {
-        let layer = self.new_layer()?;
-        let writer = LayerWriter::new(&layer, plan)?;
+        let layer = Arc::new(self.new_layer()?);
+        let mut writer = LayerWriter::new(&layer, plan)?;
         writer.home()?;
-        for entry in entries {
-            writer.write(&entry.map_err(SandboxError::Entries)?)?;
+        loop {
+            let batch = next_batch(entries)?;
+            if batch.is_empty() {
+                break;
+            }
+            writer = blocking(move || {
+                batch.iter().try_for_each(|entry| writer.write(entry))?;
+                Ok(writer)
+            })
+            .await?;
         }
         for grant in &plan.grants {
             if let Grant::Tree {
@@ -153,28 +175,53 @@ impl ProcessSandbox {
                 writer.directory(path)?;
             }
         }
-        Ok(Snapshot(Arc::new(Layers(vec![Arc::new(layer)]))))
+        Ok(Snapshot(Arc::new(Layers(vec![layer]))))
     }
 
-    fn derived(
+    async fn derived(
         &self,
         base: &Snapshot,
-        added: &[SnapshotEntry],
-        removed: &[RepoPath],
+        added: Vec<SnapshotEntry>,
+        removed: Vec<RepoPath>,
         plan: &Plan,
     ) -> Result<Snapshot, SandboxError> {
         let mut layers = layers(base)?.to_vec();
-        let layer = self.new_layer()?;
+        let layer = Arc::new(self.new_layer()?);
         let writer = LayerWriter::new(&layer, plan)?;
-        for entry in added {
-            writer.write(entry)?;
-        }
-        for path in removed {
-            writer.remove(path)?;
-        }
-        layers.insert(0, Arc::new(layer));
+        blocking(move || {
+            added.iter().try_for_each(|entry| writer.write(entry))?;
+            removed.iter().try_for_each(|path| writer.remove(path))
+        })
+        .await?;
+        layers.insert(0, layer);
         Ok(Snapshot(Arc::new(Layers(layers))))
     }
+}
+
+/// Takes as many entries as are read in a few milliseconds; none at the end.
+fn next_batch(
+    entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
+) -> Result<Vec<SnapshotEntry>, SandboxError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while batch.len() < BATCH_ENTRIES && bytes < BATCH_BYTES {
+        let Some(entry) = entries.next() else { break };
+        let entry = entry.map_err(SandboxError::Entries)?;
+        if let FileKind::File { bytes: text, .. } = &entry.kind {
+            bytes += text.len();
+        }
+        batch.push(entry);
+    }
+    Ok(batch)
+}
+
+/// Does what waits for files where the runtime's one thread does not wait with it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
+) -> Result<T, SandboxError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(SandboxError::Backend(error.to_string())))
 }
 
 /// Returns the layers of a snapshot of this backend.
@@ -227,7 +274,7 @@ impl Sandbox for ProcessSandbox {
         entries: &'a mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>> {
-        Box::pin(async move { self.imported(entries, plan) })
+        Box::pin(self.imported(entries, plan))
     }
 
     fn derive<'a>(
@@ -237,7 +284,7 @@ impl Sandbox for ProcessSandbox {
         removed: Vec<RepoPath>,
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>> {
-        Box::pin(async move { self.derived(base, &added, &removed, plan) })
+        Box::pin(self.derived(base, added, removed, plan))
     }
 
     fn execute<'a>(

@@ -65,7 +65,7 @@ fn lists_word(file: &str, word: &str) -> bool {
 pub fn landlock_abi() -> Result<i32, SandboxError> {
     static ABI: OnceLock<i32> = OnceLock::new();
     let abi = *ABI.get_or_init(|| {
-        let status = Helper::new().and_then(|helper| {
+        let status = Helper::new(&std::env::temp_dir()).and_then(|helper| {
             Command::new(helper.path())
                 .arg("landlock-abi")
                 .env_clear()

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use autoclave_policies::RepoPath;
+use futures::future::BoxFuture;
 
-use super::launch::Hull;
+use super::hull::Hull;
 use super::layer::{Layer, Layers};
-use super::{Shared, keep, upper};
-use crate::sandbox::{ChangeLimits, Changes, Remains, SandboxError, Snapshot};
+use super::{Shared, blocking, keep, upper};
+use crate::sandbox::{Accept, ChangeLimits, Changes, Remains, SandboxError, Snapshot};
 
 /// The files of a sandbox in which nothing runs any more.
 pub struct ProcessRemains {
@@ -23,18 +23,22 @@ pub struct ProcessRemains {
 impl Remains for ProcessRemains {
     fn changes(
         &self,
-        accept: &dyn Fn(&RepoPath) -> bool,
+        accept: Accept,
         limits: ChangeLimits,
-    ) -> Result<Changes, SandboxError> {
-        upper::changes(&self.upper, &self.layers, accept, limits)
+    ) -> BoxFuture<'_, Result<Changes, SandboxError>> {
+        let (upper, layers) = (self.upper.clone(), self.layers.clone());
+        let read = move || upper::changes(&upper, &layers, &*accept, limits);
+        Box::pin(blocking(read))
     }
 
-    fn into_snapshot(self: Box<Self>) -> Result<Snapshot, SandboxError> {
-        let (path, _) = self.shared.new_path("layer");
-        let layer = keep::copy(&self.upper, path)?;
-        drop(self.hull);
-        let mut layers = vec![Arc::new(layer)];
-        layers.extend(self.layers);
-        Ok(Snapshot(Arc::new(Layers(layers))))
+    fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>> {
+        Box::pin(blocking(move || {
+            let (path, _) = self.shared.new_path("layer");
+            let layer = keep::copy(&self.upper, path)?;
+            drop(self.hull);
+            let mut layers = vec![Arc::new(layer)];
+            layers.extend(self.layers);
+            Ok(Snapshot(Arc::new(Layers(layers))))
+        }))
     }
 }

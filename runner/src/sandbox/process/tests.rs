@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use autoclave_policies::{Grant, Identity, Level, Limits, Plan, RepoPath};
@@ -162,11 +163,10 @@ fn mutable(path: &RepoPath) -> bool {
     path.is_within(&self::path("free")) || *path == self::path("mixed/mutable.txt")
 }
 
-fn changes(finished: &Finished) -> Changes {
-    finished
-        .remains
-        .changes(&mutable, ChangeLimits::default())
-        .unwrap()
+async fn changes(finished: &Finished) -> Changes {
+    let limits = ChangeLimits::default();
+    let changes = finished.remains.changes(Arc::new(mutable), limits);
+    changes.await.unwrap()
 }
 
 fn write(name: &str, text: &str) -> Change {
@@ -184,7 +184,7 @@ async fn true_runs_and_changes_nothing() {
     let bench = bench().await;
     let (finished, output) = bench.shell("true").await;
     assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
-    assert_eq!(changes(&finished), Changes::default());
+    assert_eq!(changes(&finished).await, Changes::default());
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -192,7 +192,10 @@ async fn a_write_to_a_mutable_file_is_a_change() {
     let bench = bench().await;
     let (finished, output) = bench.shell("echo new > free/a.txt").await;
     assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
-    assert_eq!(changes(&finished).accepted, [write("free/a.txt", "new\n")]);
+    assert_eq!(
+        changes(&finished).await.accepted,
+        [write("free/a.txt", "new\n")]
+    );
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -230,7 +233,7 @@ async fn edits_creations_deletions_and_renames_are_changes() {
         sed -i s/m/M/ mixed/mutable.txt 2>/dev/null || echo M > mixed/mutable.txt";
     let (finished, output) = bench.shell(script).await;
     assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
-    let changes = changes(&finished);
+    let changes = changes(&finished).await;
     let script = ChangeKind::Write {
         bytes: b"n\n".to_vec(),
         executable: true,
@@ -274,7 +277,7 @@ async fn a_directory_made_anew_loses_what_it_held() {
         .shell("rm -r free && mkdir free 2>/dev/null; rm -r free/sub; mkdir free/sub; echo c > free/sub/c")
         .await;
     assert_eq!(finished.exit, Exit::Code(0));
-    let changes = changes(&finished);
+    let changes = changes(&finished).await;
     let delete = |name| Change {
         path: path(name),
         kind: ChangeKind::Delete,
@@ -398,15 +401,18 @@ async fn a_timeout_kills_daemons_too() {
 #[tokio::test(flavor = "current_thread")]
 async fn cancelling_kills_the_command() {
     let bench = bench().await;
-    let execution = bench.execution(&["sleep", "1000"]);
-    let cancel = execution.cancel.clone();
-    let mut output = Captured::default();
-    let run = bench.sandbox.execute(execution, &mut output);
-    let (finished, ()) = tokio::join!(run, async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        cancel.cancel();
-    });
+    let execution = bench.execution(&["sh", "-c", "echo up; exec sleep 1000"]);
+    let mut output = CancelWhenUp(execution.cancel.clone());
+    let finished = bench.sandbox.execute(execution, &mut output).await;
     assert_eq!(finished.unwrap().exit, Exit::Cancelled);
+}
+
+struct CancelWhenUp(CancellationToken);
+
+impl OutputSink for CancelWhenUp {
+    fn write(&mut self, _: Stream, _: &[u8]) {
+        self.0.cancel();
+    }
 }
 
 /// Counts this host's processes with `word` in their command line.
@@ -429,7 +435,7 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
         .shell("echo k > free/kept; rm free/a.txt; rm -r free/sub; mkdir free/sub; echo h > ~/h; truncate -s 20M free/sparse")
         .await;
     assert_eq!(finished.exit, Exit::Code(0));
-    bench.snapshot = finished.remains.into_snapshot().unwrap();
+    bench.snapshot = finished.remains.into_snapshot().await.unwrap();
     let (finished, output) = bench
         .shell("cat free/kept ~/h; ls free free/sub; stat -c %u free/kept")
         .await;
@@ -439,7 +445,7 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
         output,
         format!("k\nh\nfree:\nkept\nsparse\nsub\n\nfree/sub:\n{uid}\n")
     );
-    assert_eq!(changes(&finished), Changes::default());
+    assert_eq!(changes(&finished).await, Changes::default());
     let added = vec![file("free/a.txt", "again\n"), file("README.md", "r2\n")];
     let removed = vec![path("free/kept"), path("mixed/mutable.txt")];
     let derived = bench
@@ -456,22 +462,38 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
         "r2\nagain\nfree:\na.txt\nsparse\nsub\n\nmixed:\nimmutable.txt\n"
     );
     assert_eq!(
-        changes(&finished).accepted,
+        changes(&finished).await.accepted,
         [write("free/a.txt", "again\nx\n")]
     );
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn nothing_is_left_on_the_host() {
+async fn executions_leave_nothing_that_grows_and_the_backend_nothing_at_all() {
     let bench = bench().await;
     let folder = bench.sandbox.shared.folder.clone();
-    let (finished, _) = bench.shell("true").await;
-    drop(finished);
-    let left: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert_eq!(left, ["layer-0"]);
+    let list = |folder: &std::path::Path| {
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        drop(bench.shell("echo x > free/a.txt").await.0);
+        seen.push(list(&folder));
+    }
+    assert_eq!(seen[0], ["berth-2", "canary", "ground-1", "layer-0"]);
+    assert_eq!((&seen[1], &seen[2]), (&seen[0], &seen[0]));
+    assert_eq!(list(&folder.join("berth-2")), ["mount", "status"]);
+    assert_eq!(list(&folder.join("berth-2/mount")), [] as [&str; 0]);
+    // Two at once need two berths, and both are used again.
+    let (one, two) = tokio::join!(bench.shell("true"), bench.shell("true"));
+    drop((one, two));
+    assert_eq!(list(&folder).len(), seen[0].len() + 1);
+    drop(bench.shell("true").await.0);
+    assert_eq!(list(&folder).len(), seen[0].len() + 1);
     drop(bench);
     assert!(!folder.exists());
 }
@@ -486,15 +508,15 @@ async fn forbidden_system_calls_fail_with_a_control() {
         ("socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)", "EPERM"),
         (
             "socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)",
-            "EPERM",
+            "EAFNOSUPPORT",
         ),
         (
             "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)",
-            "EPERM",
+            "EAFNOSUPPORT",
         ),
         (
             "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)",
-            "EPERM",
+            "EPROTONOSUPPORT",
         ),
     ] {
         assert_eq!(bench.shell(&attempt(code)).await.1.trim(), errno, "{code}");
@@ -553,7 +575,8 @@ async fn what_is_not_a_plain_change_is_dropped_by_name() {
         total_bytes: 1000,
         path_bytes: 100,
     };
-    let found = finished.remains.changes(&mutable, limits).unwrap();
+    let found = finished.remains.changes(Arc::new(mutable), limits);
+    let found = found.await.unwrap();
     assert_eq!(found.accepted, [write("free/ok", "ok\n")]);
     let dropped: Vec<_> = found
         .dropped
@@ -646,6 +669,96 @@ fn an_ordinary_user_gets_the_same_sandbox() {
         text.contains("true_runs_and_changes_nothing ... ok"),
         "{text}"
     );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn changes_are_read_beside_the_runtimes_thread() {
+    let bench = bench().await;
+    let (finished, _) = bench.shell("echo new > free/a.txt").await;
+    let (sender, readers) = std::sync::mpsc::channel();
+    let accept = move |_: &RepoPath| sender.send(std::thread::current().id()).is_ok();
+    let limits = ChangeLimits::default();
+    let found = finished.remains.changes(Arc::new(accept), limits).await;
+    assert_eq!(found.unwrap().accepted, [write("free/a.txt", "new\n")]);
+    assert_ne!(readers.recv().unwrap(), std::thread::current().id());
+}
+
+/// Runs a test of this file again where no file in memory can be executed; see memfd_create(2).
+#[test]
+fn a_host_that_forbids_executable_memory_gets_the_same_sandbox() {
+    let setting = std::path::Path::new("/proc/sys/vm/memfd_noexec");
+    // A pid namespace has a setting of its own, which only root may change; kernels before 6.3
+    // have none, and always allow it.
+    if !nix::unistd::geteuid().is_root() || !setting.exists() {
+        return;
+    }
+    let script = format!(
+        r#"echo 2 > {} && exec "$0" true_runs_and_changes_nothing the_helper_runs_from_memory"#,
+        setting.display()
+    );
+    let output = std::process::Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "sh", "-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("true_runs_and_changes_nothing ... ok"),
+        "{text}"
+    );
+    // The control: there it is really forbidden.
+    assert!(
+        text.contains("the_helper_runs_from_memory ... FAILED"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn views_are_seen_at_their_places_and_cannot_be_written() {
+    let mut bench = bench().await;
+    let host = tempfile::tempdir().unwrap();
+    let place = |name: &str| host.path().join(name);
+    std::fs::create_dir(place("folder")).unwrap();
+    std::fs::write(place("folder/text"), "in a folder\n").unwrap();
+    std::fs::write(place("file"), "a file\n").unwrap();
+    for path in [
+        host.path().to_owned(),
+        place("folder"),
+        place("folder/text"),
+        place("file"),
+    ] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path, mode).unwrap();
+    }
+    let view = |source: &std::path::Path, target: &str| autoclave_policies::View {
+        source: source.to_owned(),
+        target: target.into(),
+    };
+    let (folder, file) = (
+        view(&place("folder"), "/opt/a/b"),
+        view(&place("file"), "/opt/a/c"),
+    );
+    // Everywhere anyway: the system's, also past its links, and what is generated.
+    let shown = ["/bin/sh", "/usr/bin/env", "/etc/passwd"].map(|path| view(path.as_ref(), path));
+    bench.plan.views = [&[folder.clone()], &shown[..]].concat();
+    let look = "cat /opt/a/b/text /opt/a/c; touch /opt/a/b/text; echo x >> /opt/a/c; grep -c host /etc/passwd";
+    for round in 0..2 {
+        let mut output = Captured::default();
+        let mut execution = bench.execution(&["sh", "-c", look]);
+        execution.views = vec![file.clone()];
+        let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
+        assert_eq!(finished.exit, Exit::Code(1), "round {round}");
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(stdout, "in a folder\na file\n0\n");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr.matches("Permission denied").count(), 2, "{stderr}");
+    }
+    // Another set of views, with the same skeleton beneath.
+    let (_, output) = bench.shell("cat /opt/a/b/text; ls /opt/a").await;
+    assert_eq!(output, "in a folder\nb\n");
+    let grounds = std::fs::read_dir(&bench.sandbox.shared.folder).unwrap();
+    let names = grounds.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("ground")).count(), 3);
 }
 
 /// The process that the next test kills: runs until then.

@@ -39,6 +39,8 @@ pub fn changes(
         dropped: Vec::new(),
         more_dropped: 0,
     };
+    // Without it the sandbox is gone, which is not the same as unchanged.
+    fs::symlink_metadata(upper).during("look at", upper)?;
     if fs::symlink_metadata(&reader.upper).is_ok_and(|found| found.is_dir()) {
         reader.children(None)?;
     }

@@ -14,6 +14,7 @@ use super::candidate::{EMAIL, NAME};
 use super::compare::Difference;
 use super::error::{BoxError, Doing, RepoError};
 use super::listing::TreeKind;
+use super::open::Objects;
 use super::{Repo, compare, edit, find_tree};
 use crate::model::{CommitId, FileKind, SnapshotEntry};
 
@@ -48,6 +49,7 @@ const PACK_BYTES: usize = 8 << 20;
 /// What is made for agents alone is kept in memory; nothing of it reaches the user's object
 /// database.
 pub struct AgentGit {
+    objects: Objects,
     /// The user's objects, and the new ones in memory.
     memory: Repository,
     /// The base commit as the user has it.
@@ -98,6 +100,7 @@ impl Repo {
             .read_tree(&find(&memory, tree)?)
             .doing("fill an index")?;
         Ok(AgentGit {
+            objects: self.objects(),
             memory,
             base,
             shown,
@@ -122,13 +125,16 @@ impl AgentGit {
             branch(self.shown.commit),
             file(".git/index", write_index(&mut self.index)?),
         ];
-        let mut unpacked = vec![self.shown.commit];
-        let mut seen = HashSet::new();
-        objects_of(&self.memory, self.shown.tree, &mut seen, &mut unpacked)?;
-        unpacked.reverse();
+        let mut found = Found::default();
+        found.tree(&self.memory, self.shown.tree)?;
+        found.trees.push(self.shown.commit);
+        // Taken from the end: in the order found, which is how they lie in the user's packs.
+        found.blobs.reverse();
         Ok(Files {
+            objects: &self.objects,
             memory: &mut self.memory,
-            unpacked,
+            made: found.trees,
+            blobs: found.blobs,
             ready: plain,
         })
     }
@@ -184,21 +190,34 @@ impl AgentGit {
 
 /// The files of a fresh repository, its packs made one by one.
 pub struct Files<'a> {
+    objects: &'a Objects,
     /// Borrowed for good: the iterator may move between threads, git's values may not be shared.
     memory: &'a mut Repository,
-    /// The next one last.
-    unpacked: Vec<Oid>,
+    /// The commit and its trees.
+    made: Vec<Oid>,
+    blobs: Vec<Oid>,
     ready: Vec<SnapshotEntry>,
+}
+
+impl Files<'_> {
+    fn next_pack(&mut self) -> Result<Vec<SnapshotEntry>, RepoError> {
+        if !self.made.is_empty() {
+            let objects = next_objects(self.memory, &mut self.made)?;
+            return pack(self.memory, objects);
+        }
+        // A store of its own for each pack: an open one keeps what it has read in memory.
+        let store = self.objects.open()?;
+        let objects = next_objects(&store, &mut self.blobs)?;
+        pack(&store, objects)
+    }
 }
 
 impl Iterator for Files<'_> {
     type Item = Result<SnapshotEntry, BoxError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ready.is_empty() && !self.unpacked.is_empty() {
-            match next_objects(self.memory, &mut self.unpacked)
-                .and_then(|objects| pack(self.memory, objects))
-            {
+        if self.ready.is_empty() && !(self.made.is_empty() && self.blobs.is_empty()) {
+            match self.next_pack() {
                 Ok(files) => self.ready = files,
                 Err(error) => return Some(Err(error.into())),
             }
@@ -208,8 +227,8 @@ impl Iterator for Files<'_> {
 }
 
 /// Takes objects of [`PACK_BYTES`] in all from the end, at least one.
-fn next_objects(memory: &Repository, unpacked: &mut Vec<Oid>) -> Result<Vec<Oid>, RepoError> {
-    let odb = memory.odb().doing("open the object database")?;
+fn next_objects(store: &Repository, unpacked: &mut Vec<Oid>) -> Result<Vec<Oid>, RepoError> {
+    let odb = store.odb().doing("open the object database")?;
     let (mut taken, mut bytes) = (Vec::new(), 0);
     while let Some(id) = unpacked.pop() {
         let (size, _) = odb.read_header(id).doing("look at an object")?;
@@ -223,29 +242,34 @@ fn next_objects(memory: &Repository, unpacked: &mut Vec<Oid>) -> Result<Vec<Oid>
     Ok(taken)
 }
 
-/// Lists a tree with all beneath, each object once.
-fn objects_of(
-    memory: &Repository,
-    tree: Oid,
-    seen: &mut HashSet<Oid>,
-    found: &mut Vec<Oid>,
-) -> Result<(), RepoError> {
-    if !seen.insert(tree) {
-        return Ok(());
-    }
-    found.push(tree);
-    for entry in &find(memory, tree)? {
-        match TreeKind::of_mode(entry.filemode()) {
-            None => objects_of(memory, entry.id(), seen, found)?,
-            Some(TreeKind::Submodule) => {}
-            Some(TreeKind::File { .. } | TreeKind::Symlink) => {
-                if seen.insert(entry.id()) {
-                    found.push(entry.id());
+/// Trees and blobs, each once, in the order found.
+#[derive(Default)]
+struct Found {
+    seen: HashSet<Oid>,
+    trees: Vec<Oid>,
+    blobs: Vec<Oid>,
+}
+
+impl Found {
+    /// Adds a tree with all beneath.
+    fn tree(&mut self, memory: &Repository, tree: Oid) -> Result<(), RepoError> {
+        if !self.seen.insert(tree) {
+            return Ok(());
+        }
+        self.trees.push(tree);
+        for entry in &find(memory, tree)? {
+            match TreeKind::of_mode(entry.filemode()) {
+                None => self.tree(memory, entry.id())?,
+                Some(TreeKind::Submodule) => {}
+                Some(TreeKind::File { .. } | TreeKind::Symlink) => {
+                    if self.seen.insert(entry.id()) {
+                        self.blobs.push(entry.id());
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn find(memory: &Repository, tree: Oid) -> Result<Tree<'_>, RepoError> {

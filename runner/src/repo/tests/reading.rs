@@ -181,8 +181,8 @@ fn fifty_thousand_files_are_read() {
     let commit = super::super::commit_id(commit);
     assert_eq!(repo.entries(&commit, |_| true).unwrap().count(), 50_000);
     let mut git = repo.agent_git(&commit, &|_| true).unwrap();
-    // HEAD, config, attributes, the branch, the index, and one pack with its index.
-    assert_eq!(git.files().unwrap().map(Result::unwrap).count(), 7);
+    // HEAD, config, attributes, the branch, the index, and two packs with their indexes.
+    assert_eq!(git.files().unwrap().map(Result::unwrap).count(), 9);
     let next = repo
         .commit_candidate(&commit, &[super::write("d7/f7", "new")], "m", 1)
         .unwrap();

@@ -105,6 +105,7 @@ pub async fn run(
     let exit = Watch {
         execution: &execution,
         init: inside.init,
+        exit: inside.exit,
         status,
     }
     .until_gone(&mut hull.child, streams, output)
@@ -241,6 +242,8 @@ fn landlock(execution: &Execution<'_>, abi: i32) -> Landlock {
 struct Inside {
     init: Pid,
     files: i32,
+    /// How the command ended, if it did before the outer stage could say where its init is.
+    exit: Option<Exit>,
 }
 
 type StatusLines = Lines<BufReader<pipe::Receiver>>;
@@ -255,6 +258,7 @@ async fn prove(
     let deadline = Deadline::now() + PATIENCE;
     let mut inside = None;
     let mut proof: Option<Box<Proof>> = None;
+    let mut early = None;
     loop {
         let line = tokio::select! {
             biased;
@@ -273,10 +277,22 @@ async fn prove(
         match line {
             Status::Built { init, files } => {
                 let init = Pid::from_raw(init);
-                inside = Some(Inside { init, files });
+                inside = Some(Inside {
+                    init,
+                    files,
+                    exit: None,
+                });
             }
             Status::Enforced(found) => proof = Some(found),
             Status::Failed { step, errno } => return Err(failed(&step, errno)),
+            // The stages write on their own: a short command can end before `Built` comes.
+            Status::Exited { code } if proof.is_some() => early = early.or(Some(Exit::Code(code))),
+            Status::Signalled { signal } if proof.is_some() => {
+                early = early.or(Some(Exit::Signal(signal)))
+            }
+            Status::NotStarted { errno } if proof.is_some() => {
+                early = Some(Exit::NotStarted { errno });
+            }
             Status::Gone
             | Status::NotStarted { .. }
             | Status::Exited { .. }
@@ -284,9 +300,12 @@ async fn prove(
                 return Err(SandboxError::NotProven("it ended without proof".to_owned()));
             }
         }
-        if let (Some(_), Some(found)) = (&inside, &proof) {
+        if let (Some(inside), Some(found)) = (&inside, &proof) {
             proof::check(found, spec).map_err(SandboxError::NotProven)?;
-            return inside.ok_or_else(|| SandboxError::NotProven("no init".to_owned()));
+            return Ok(Inside {
+                exit: early,
+                ..*inside
+            });
         }
     }
 }
@@ -313,6 +332,7 @@ type Streams = (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>);
 struct Watch<'a> {
     execution: &'a Execution<'a>,
     init: Pid,
+    exit: Option<Exit>,
     status: StatusLines,
 }
 
@@ -328,7 +348,7 @@ impl Watch<'_> {
         let mut out = vec![0; CHUNK];
         let mut err = vec![0; CHUNK];
         let deadline = Deadline::now() + self.execution.timeout;
-        let mut exit = None;
+        let mut exit = self.exit;
         let mut killed = None;
         let mut is_gone = false;
         while !is_gone || stdout.is_some() || stderr.is_some() {

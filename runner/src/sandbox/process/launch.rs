@@ -288,7 +288,7 @@ async fn prove(
             // The stages write on their own: a short command can end before `Built` comes.
             Status::Exited { code } if proof.is_some() => early = early.or(Some(Exit::Code(code))),
             Status::Signalled { signal } if proof.is_some() => {
-                early = early.or(Some(Exit::Signal(signal)))
+                early = early.or(Some(Exit::Signal(signal)));
             }
             Status::NotStarted { errno } if proof.is_some() => {
                 early = Some(Exit::NotStarted { errno });

@@ -55,6 +55,24 @@ fn improvement_is_kept_regression_discarded_and_finalized(setup: Setup) {
         results["champion"]["commit"].as_str().unwrap()
     );
 
+    let records: Vec<_> = stage
+        .ledger()
+        .iter()
+        .map(|line| line["record"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        records,
+        [
+            "run_opened",
+            "baseline_measured",
+            "experiment_started",
+            "experiment_decided",
+            "experiment_started",
+            "experiment_decided",
+            "run_closed",
+        ]
+    );
+
     let finalized = stage
         .autoclave(&[
             "finalize",

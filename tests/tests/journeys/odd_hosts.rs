@@ -200,7 +200,10 @@ fn host_without_user_namespaces_is_refused_by_name(setup: Setup) {
             String::from_utf8_lossy(&output.stderr)
         );
         assert_eq!(output.status.code(), Some(code), "{text}");
-        assert!(text.contains("namespaces"), "{text}");
+        assert!(
+            text.contains("view: this host allows no new namespaces"),
+            "{text}"
+        );
     }
     // The control: the same user with namespaces.
     stage.autoclave(&["check"]).expect(0);

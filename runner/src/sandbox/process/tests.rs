@@ -740,7 +740,8 @@ async fn views_are_seen_at_their_places_and_cannot_be_written() {
     );
     // Everywhere anyway: the system's, also past its links, and what is generated.
     let shown = ["/bin/sh", "/usr/bin/env", "/etc/passwd"].map(|path| view(path.as_ref(), path));
-    bench.plan.views = [&[folder.clone()], &shown[..]].concat();
+    bench.plan.views = vec![folder];
+    bench.plan.views.extend(shown);
     let look = "cat /opt/a/b/text /opt/a/c; touch /opt/a/b/text; echo x >> /opt/a/c; grep -c host /etc/passwd";
     for round in 0..2 {
         let mut output = Captured::default();

@@ -5,10 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The marker's name.
 pub const MARKER: &str = "smaller";
@@ -146,13 +151,19 @@ impl Stage {
     /// when its agent is at work.
     pub fn waiting_run(&self) -> Child {
         fs::write(self.cues().join("wait-halve"), "").unwrap();
-        let child = self
+        let mut child = self
             .command(&["run", "-m", MARKER])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         wait_until("the agent is at work", || {
+            if child.try_wait().unwrap().is_some() {
+                let mut said = String::new();
+                let mut stderr = child.stderr.take().unwrap();
+                stderr.read_to_string(&mut said).unwrap();
+                panic!("the run ended before its agent was at work: {said}");
+            }
             self.run_folders().iter().any(|run| {
                 let said = fs::read_to_string(run.join("experiments/0001/agent.jsonl"));
                 said.is_ok_and(|said| said.contains("at work"))
@@ -236,6 +247,31 @@ impl Stage {
         left
     }
 
+    /// Waits until no process of this stage is left: what a killed run leaves dies with it.
+    #[track_caller]
+    pub fn wait_for_death(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let alive = self.processes();
+            if alive.is_empty() {
+                return;
+            }
+            if Instant::now() > deadline {
+                let about = |pid: &String| {
+                    let read = |file| fs::read_to_string(format!("/proc/{pid}/{file}"));
+                    let words = read("cmdline").unwrap_or_default().replace('\0', " ");
+                    let status = read("status").unwrap_or_default();
+                    let lines = status.lines().take(8).collect::<Vec<_>>().join(", ");
+                    let stack = read("stack").unwrap_or_default();
+                    format!("{words}: {lines}\n{stack}")
+                };
+                let about: Vec<String> = alive.iter().map(about).collect();
+                panic!("still alive: {}", about.join("\n"));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// Returns the processes that have anything of this stage in their arguments, mounts or
     /// directory: autoclave itself, its helpers, and everything in a sandbox.
     pub fn processes(&self) -> Vec<String> {
@@ -289,13 +325,11 @@ pub fn autoclave() -> PathBuf {
 }
 
 /// Waits until `holds`, looking often; fails after a minute.
+#[track_caller]
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{what} within a minute"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(Instant::now() < deadline, "{what} within a minute");
+        std::thread::sleep(LOOK);
     }
 }

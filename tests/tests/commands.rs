@@ -5,7 +5,7 @@
 use std::fs;
 use std::process::{Child, Output};
 
-use e2e::stage::{MARKER, Stage, wait_until};
+use e2e::stage::{MARKER, Stage};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -165,7 +165,7 @@ fn a_run_in_progress_and_a_killed_one_are_seen_as_what_they_are() {
 
     signal(&run, Signal::SIGKILL);
     run.wait().unwrap();
-    wait_until("all in its sandbox dies", || stage.processes().is_empty());
+    stage.wait_for_death();
     let status = stage.json(&["status"], 0)["markers"][0].clone();
     assert_eq!(
         (&status["state"], &status["pid"]),
@@ -231,7 +231,7 @@ fn a_second_signal_ends_it_at_once() {
     signal(&run, Signal::SIGTERM);
     let stopped = run.wait_with_output().unwrap();
     assert_eq!(code(&stopped), Some(130), "{stopped:?}");
-    wait_until("all in its sandbox dies", || stage.processes().is_empty());
+    stage.wait_for_death();
     stage.go();
     let again = stage.run(&["run", "--experiments", "1"]);
     assert_eq!(code(&again), Some(0), "{again:?}");

@@ -7,7 +7,7 @@ use std::fs;
 use std::sync::Mutex;
 
 use e2e::durable::{Ended, Followed};
-use e2e::stage::{MARKER, Stage, autoclave, control_groups, wait_until};
+use e2e::stage::{MARKER, Stage, autoclave, control_groups};
 use serde_json::Value;
 
 /// Two keeps, one of them reworked: every kind of step, and the branch both made and moved.
@@ -114,9 +114,7 @@ fn kill_and_go_on(step: &str, occurrence: u32, undisturbed: &Outcome) -> Vec<Str
     if ended != Ended::Killed {
         return vec![format!("it was never made: {ended:?}")];
     }
-    wait_until("everything in its sandboxes dies", || {
-        stage.processes().is_empty()
-    });
+    stage.wait_for_death();
     let labels: Vec<String> = fs::read_dir(stage.state())
         .into_iter()
         .flatten()

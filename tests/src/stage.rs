@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -55,6 +57,7 @@ esac
 /// A repository, a state directory and a folder of cues for the agent; all removed when dropped.
 pub struct Stage {
     folder: tempfile::TempDir,
+    cues: tempfile::TempDir,
 }
 
 impl Default for Stage {
@@ -71,8 +74,10 @@ impl Stage {
     /// As [`new`](Self::new), with the configuration as `change` makes it.
     pub fn with(change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-        let stage = Self { folder };
-        fs::create_dir(stage.cues()).unwrap();
+        // Not beneath /var/tmp, which a sandbox has one of its own of.
+        let cues = tempfile::tempdir_in(autoclave().with_file_name("")).unwrap();
+        fs::set_permissions(cues.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let stage = Self { folder, cues };
         let cues = stage.cues().display().to_string();
         for (path, text) in [
             (
@@ -112,7 +117,7 @@ impl Stage {
 
     /// Visible in the sandbox; while it holds a file `wait-IDEA`, the agent waits with that idea.
     pub fn cues(&self) -> PathBuf {
-        self.root().join("cues")
+        self.cues.path().to_owned()
     }
 
     /// Returns the command line of the binary in this repository, without the caller's environment.
@@ -147,12 +152,13 @@ impl Stage {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
     }
 
-    /// Starts a run in the background whose first experiment waits for [`go`](Self::go), and returns
+    /// Starts a run in the background, in a process group of its own as in a terminal, whose first experiment waits for [`go`](Self::go), and returns
     /// when its agent is at work.
     pub fn waiting_run(&self) -> Child {
         fs::write(self.cues().join("wait-halve"), "").unwrap();
         let mut child = self
             .command(&["run", "-m", MARKER])
+            .process_group(0)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -14,6 +14,11 @@ fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
 }
 
+/// As a terminal does it: everything in the process group gets the signal.
+fn signal_group(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(-child.id().cast_signed()), signal).unwrap();
+}
+
 fn code(output: &Output) -> Option<i32> {
     output.status.code()
 }
@@ -202,7 +207,7 @@ fn the_first_signal_stops_a_run_that_then_goes_on() {
     for with in [Signal::SIGINT, Signal::SIGTERM] {
         let stage = Stage::new();
         let run = stage.waiting_run();
-        signal(&run, with);
+        signal_group(&run, with);
         let stopped = run.wait_with_output().unwrap();
         assert_eq!(code(&stopped), Some(130), "{stopped:?}");
         assert!(
@@ -227,8 +232,8 @@ fn the_first_signal_stops_a_run_that_then_goes_on() {
 fn a_second_signal_ends_it_at_once() {
     let stage = Stage::new();
     let run = stage.waiting_run();
-    signal(&run, Signal::SIGINT);
-    signal(&run, Signal::SIGTERM);
+    signal_group(&run, Signal::SIGINT);
+    signal_group(&run, Signal::SIGTERM);
     let stopped = run.wait_with_output().unwrap();
     assert_eq!(code(&stopped), Some(130), "{stopped:?}");
     stage.wait_for_death();

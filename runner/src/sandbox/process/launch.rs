@@ -85,6 +85,8 @@ pub async fn run(
         .arg("outside")
         .arg(&path)
         .env_clear()
+        // A Ctrl-C goes to the terminal's whole group; the runner alone decides what it ends.
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

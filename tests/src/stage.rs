@@ -3,6 +3,8 @@
 //! No model and no network: what the agent does depends only on how many experiments its brief
 //! lists, so that runs can be compared.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 impl From<CampaignError> for Failure {
     fn from(error: CampaignError) -> Self {
         let (exit, hint) = match &error {
-            CampaignError::Folder { .. } => (
+            CampaignError::Folder { .. } | CampaignError::Ledger(LedgerError::Io { .. }) => (
                 Exit::RepositoryOrLedger,
                 Some(
                     "The run's folder must be writable and the disk not full; then `autoclave run` goes on where this stopped.",
@@ -19,12 +19,6 @@ impl From<CampaignError> for Failure {
             CampaignError::Repo(RepoError::BranchExists { .. }) => (
                 Exit::RepositoryOrLedger,
                 Some("Name another with --branch, or remove it with git branch -D."),
-            ),
-            CampaignError::Ledger(LedgerError::Io { .. }) => (
-                Exit::RepositoryOrLedger,
-                Some(
-                    "The run's folder must be writable and the disk not full; then `autoclave run` goes on where this stopped.",
-                ),
             ),
             CampaignError::BrokenRun { .. } | CampaignError::Ledger(_) => (
                 Exit::RepositoryOrLedger,

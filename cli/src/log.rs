@@ -58,7 +58,7 @@ impl Log {
     }
 
     /// Goes on in the file at `path`, with what was held so far.
-    fn into_file(&self, path: &Path) -> io::Result<()> {
+    fn go_on_in(&self, path: &Path) -> io::Result<()> {
         let mut file = File::options().create(true).append(true).open(path)?;
         let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Sink::Held(bytes) = &*sink {
@@ -102,7 +102,7 @@ impl Reporter for Logged {
     fn event(&mut self, event: &Event) {
         if let EventKind::RunStarted { run, .. } = &event.kind {
             let path = RunFolder::new(&self.runs_dir, run).log();
-            if let Err(cause) = self.log.into_file(&path) {
+            if let Err(cause) = self.log.go_on_in(&path) {
                 // A log that cannot be written stops no run.
                 tracing::debug!(%cause, "no log");
             }

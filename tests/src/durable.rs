@@ -4,6 +4,8 @@
 //! the entry of every system call; those that change files under a folder are the steps. A program
 //! that is killed at the entry of a call has not made it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -130,7 +132,7 @@ impl Followed {
             return Ok(name);
         }
         // AT_FDCWD, seen as 32 or 64 bits.
-        let folder = if directory as u32 as i32 == libc::AT_FDCWD {
+        let folder = if low(directory) == libc::AT_FDCWD {
             std::fs::read_link(format!("/proc/{}/cwd", self.pid))?
         } else {
             self.descriptor(directory)?
@@ -139,7 +141,7 @@ impl Followed {
     }
 
     fn descriptor(&self, number: u64) -> io::Result<PathBuf> {
-        std::fs::read_link(format!("/proc/{}/fd/{}", self.pid, number as u32))
+        std::fs::read_link(format!("/proc/{}/fd/{}", self.pid, low(number)))
     }
 
     /// Reads a path out of the program's memory.
@@ -161,7 +163,16 @@ impl Followed {
     }
 }
 
+/// Returns an argument that is an `int`: of the register, only the low half means anything.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the high half is not part of it"
+)]
+fn low(argument: u64) -> i32 {
+    (argument as u32).cast_signed()
+}
+
 fn writes(flags: u64) -> bool {
     let changing = libc::O_CREAT | libc::O_TRUNC;
-    flags as i32 & changing != 0
+    low(flags) & changing != 0
 }

@@ -3,14 +3,23 @@
 //! No model and no network: what the agent does depends only on how many experiments its brief
 //! lists, so that runs can be compared.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::stage::autoclave;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The marker's name.
 pub const MARKER: &str = "smaller";
@@ -52,6 +61,7 @@ esac
 /// A repository, a state directory and a folder of cues for the agent; all removed when dropped.
 pub struct Toy {
     folder: tempfile::TempDir,
+    cues: tempfile::TempDir,
 }
 
 impl Default for Toy {
@@ -68,8 +78,10 @@ impl Toy {
     /// As [`new`](Self::new), with the configuration as `change` makes it.
     pub fn with(change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-        let toy = Self { folder };
-        fs::create_dir(toy.cues()).unwrap();
+        // Not beneath /var/tmp, which a sandbox has one of its own of.
+        let cues = tempfile::tempdir_in(autoclave().with_file_name("")).unwrap();
+        fs::set_permissions(cues.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let toy = Self { folder, cues };
         let cues = toy.cues().display().to_string();
         for (path, text) in [
             (
@@ -109,7 +121,7 @@ impl Toy {
 
     /// Visible in the sandbox; while it holds a file `wait-IDEA`, the agent waits with that idea.
     pub fn cues(&self) -> PathBuf {
-        self.root().join("cues")
+        self.cues.path().to_owned()
     }
 
     /// Returns the command line of the binary in this repository, without the caller's environment.
@@ -144,17 +156,24 @@ impl Toy {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
     }
 
-    /// Starts a run in the background whose first experiment waits for [`go`](Self::go), and returns
+    /// Starts a run in the background, in a process group of its own as in a terminal, whose first experiment waits for [`go`](Self::go), and returns
     /// when its agent is at work.
     pub fn waiting_run(&self) -> Child {
         fs::write(self.cues().join("wait-halve"), "").unwrap();
-        let child = self
+        let mut child = self
             .command(&["run", "-m", MARKER])
+            .process_group(0)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         wait_until("the agent is at work", || {
+            if child.try_wait().unwrap().is_some() {
+                let mut said = String::new();
+                let mut stderr = child.stderr.take().unwrap();
+                stderr.read_to_string(&mut said).unwrap();
+                panic!("the run ended before its agent was at work: {said}");
+            }
             self.run_folders().iter().any(|run| {
                 let said = fs::read_to_string(run.join("experiments/0001/agent.jsonl"));
                 said.is_ok_and(|said| said.contains("at work"))
@@ -238,6 +257,31 @@ impl Toy {
         left
     }
 
+    /// Waits until no process of this toy is left: what a killed run leaves dies with it.
+    #[track_caller]
+    pub fn wait_for_death(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let alive = self.processes();
+            if alive.is_empty() {
+                return;
+            }
+            if Instant::now() > deadline {
+                let about = |pid: &String| {
+                    let read = |file| fs::read_to_string(format!("/proc/{pid}/{file}"));
+                    let words = read("cmdline").unwrap_or_default().replace('\0', " ");
+                    let status = read("status").unwrap_or_default();
+                    let lines = status.lines().take(8).collect::<Vec<_>>().join(", ");
+                    let stack = read("stack").unwrap_or_default();
+                    format!("{words}: {lines}\n{stack}")
+                };
+                let about: Vec<String> = alive.iter().map(about).collect();
+                panic!("still alive: {}", about.join("\n"));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// Returns the processes that have anything of this toy in their arguments, mounts or
     /// directory: autoclave itself, its helpers, and everything in a sandbox.
     pub fn processes(&self) -> Vec<String> {
@@ -280,13 +324,11 @@ pub fn control_groups(label: &str) -> Vec<PathBuf> {
 }
 
 /// Waits until `holds`, looking often; fails after a minute.
+#[track_caller]
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{what} within a minute"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(Instant::now() < deadline, "{what} within a minute");
+        std::thread::sleep(LOOK);
     }
 }

@@ -5,13 +5,18 @@
 use std::fs;
 use std::process::{Child, Output};
 
-use e2e::toy::{MARKER, Toy, wait_until};
+use e2e::toy::{MARKER, Toy};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+}
+
+/// As a terminal does it: everything in the process group gets the signal.
+fn signal_group(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(-child.id().cast_signed()), signal).unwrap();
 }
 
 fn code(output: &Output) -> Option<i32> {
@@ -165,7 +170,7 @@ fn a_run_in_progress_and_a_killed_one_are_seen_as_what_they_are() {
 
     signal(&run, Signal::SIGKILL);
     run.wait().unwrap();
-    wait_until("all in its sandbox dies", || stage.processes().is_empty());
+    stage.wait_for_death();
     let status = stage.json(&["status"], 0)["markers"][0].clone();
     assert_eq!(
         (&status["state"], &status["pid"]),
@@ -202,7 +207,7 @@ fn the_first_signal_stops_a_run_that_then_goes_on() {
     for with in [Signal::SIGINT, Signal::SIGTERM] {
         let stage = Toy::new();
         let run = stage.waiting_run();
-        signal(&run, with);
+        signal_group(&run, with);
         let stopped = run.wait_with_output().unwrap();
         assert_eq!(code(&stopped), Some(130), "{stopped:?}");
         assert!(
@@ -227,11 +232,11 @@ fn the_first_signal_stops_a_run_that_then_goes_on() {
 fn a_second_signal_ends_it_at_once() {
     let stage = Toy::new();
     let run = stage.waiting_run();
-    signal(&run, Signal::SIGINT);
-    signal(&run, Signal::SIGTERM);
+    signal_group(&run, Signal::SIGINT);
+    signal_group(&run, Signal::SIGTERM);
     let stopped = run.wait_with_output().unwrap();
     assert_eq!(code(&stopped), Some(130), "{stopped:?}");
-    wait_until("all in its sandbox dies", || stage.processes().is_empty());
+    stage.wait_for_death();
     stage.go();
     let again = stage.run(&["run", "--experiments", "1"]);
     assert_eq!(code(&again), Some(0), "{again:?}");

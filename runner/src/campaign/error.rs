@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::agent::AgentError;
 use crate::gateway::GatewayError;
 use crate::ledger::LedgerError;
@@ -74,6 +76,20 @@ pub enum CampaignError {
     },
     #[error("interrupted")]
     Interrupted,
+}
+
+impl CampaignError {
+    /// Returns what it is for the user: a sandbox that fails because it was cancelled is no failure.
+    #[must_use]
+    pub(super) fn unless_cancelled(self, cancel: &CancellationToken) -> Self {
+        match self {
+            Self::Sandbox(error) if cancel.is_cancelled() => {
+                tracing::info!(%error, "cancelled");
+                Self::Interrupted
+            }
+            other => other,
+        }
+    }
 }
 
 fn process(pid: Option<u32>) -> String {

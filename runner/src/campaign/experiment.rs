@@ -137,7 +137,8 @@ impl Campaign<'_> {
             commit: None,
             dropped: Vec::new(),
         };
-        let ending = match self.attempt(&mut attempt, strategy).await {
+        let attempted = self.attempt(&mut attempt, strategy).await;
+        let ending = match attempted.map_err(|error| error.unless_cancelled(&self.cancel)) {
             // Written down, because what the agent has used up is paid for.
             Err(error @ CampaignError::Interrupted) => Ending {
                 detail: error.to_string(),

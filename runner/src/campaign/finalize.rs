@@ -69,6 +69,16 @@ pub async fn finalize(
     request: FinalizeRequest,
     reporter: &mut dyn Reporter,
 ) -> Result<Finalized, CampaignError> {
+    let cancel = request.cancel.clone();
+    let ended = pick_and_measure(repo, request, reporter).await;
+    ended.map_err(|error| error.unless_cancelled(&cancel))
+}
+
+async fn pick_and_measure(
+    repo: Repo,
+    request: FinalizeRequest,
+    reporter: &mut dyn Reporter,
+) -> Result<Finalized, CampaignError> {
     let FinalizeRequest {
         marker,
         branch,

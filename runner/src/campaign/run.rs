@@ -74,6 +74,16 @@ pub async fn run(
     request: RunRequest,
     reporter: &mut dyn Reporter,
 ) -> Result<RunOutcome, CampaignError> {
+    let cancel = request.cancel.clone();
+    let ended = open_and_go(repo, request, reporter).await;
+    ended.map_err(|error| error.unless_cancelled(&cancel))
+}
+
+async fn open_and_go(
+    repo: Repo,
+    request: RunRequest,
+    reporter: &mut dyn Reporter,
+) -> Result<RunOutcome, CampaignError> {
     let runs_dir = repo.runs_dir();
     repo.ignore_runs()?;
     let lock = lock_marker(&runs_dir, &request.marker.name)?;

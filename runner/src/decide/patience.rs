@@ -45,39 +45,40 @@ mod tests {
 
     const NOW_MS: i64 = 1_769_860_800_000;
 
-    fn minutes(refusal: Refusal, in_a_row: u32) -> f64 {
-        (ask_again_at_ms(refusal, in_a_row, NOW_MS) - NOW_MS) as f64 / MINUTE_MS as f64
+    fn seconds(refusal: Refusal, in_a_row: u32) -> i64 {
+        (ask_again_at_ms(refusal, in_a_row, NOW_MS) - NOW_MS) / SECOND_MS
     }
 
     #[test]
     fn an_overload_backs_off_from_a_minute_to_half_an_hour() {
-        let waits: Vec<f64> = [1, 2, 3, 4, 5, 6, 7, u32::MAX]
+        let waits: Vec<i64> = [1, 2, 3, 4, 5, 6, 7, u32::MAX]
             .into_iter()
-            .map(|in_a_row| minutes(Refusal::Overloaded, in_a_row))
+            .map(|in_a_row| seconds(Refusal::Overloaded, in_a_row))
             .collect();
-        assert_eq!(waits, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
+        assert_eq!(waits, [60, 120, 240, 480, 960, 1800, 1800, 1800]);
     }
 
     #[test]
     fn a_limit_without_a_reset_is_asked_after_five_minutes_then_less_often() {
         let limit = Refusal::UsageLimit { reset_ms: None };
-        let waits: Vec<f64> = (1..=6).map(|n| minutes(limit, n)).collect();
-        assert_eq!(waits, [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]);
+        let waits: Vec<i64> = (1..=6).map(|n| seconds(limit, n)).collect();
+        assert_eq!(waits, [300, 600, 1200, 2400, 3600, 3600]);
     }
 
     #[test]
     fn a_told_reset_is_waited_for_within_reason() {
-        let limit = |minutes: i64| Refusal::UsageLimit {
-            reset_ms: Some(NOW_MS + minutes * MINUTE_MS),
+        let limit = |seconds: i64| Refusal::UsageLimit {
+            reset_ms: Some(NOW_MS + seconds * SECOND_MS),
         };
-        assert_eq!(minutes(limit(90), 1), 90.0);
-        assert_eq!(minutes(limit(90), 5), 90.0);
-        assert_eq!(minutes(limit(-10), 1), 0.5, "it should have served already");
-        assert_eq!(minutes(limit(-10), 4), 4.0, "and still does not");
-        assert_eq!(minutes(limit(60 * 24 * 365), 1), 8.0 * 24.0 * 60.0);
+        assert_eq!(seconds(limit(5400), 1), 5400);
+        assert_eq!(seconds(limit(5400), 5), 5400);
+        assert_eq!(seconds(limit(-600), 1), 30, "it should have served already");
+        assert_eq!(seconds(limit(-600), 4), 240, "and still does not");
+        let longest = 8 * 24 * 3600;
+        assert_eq!(seconds(limit(365 * 24 * 3600), 1), longest);
         let absurd = Refusal::UsageLimit {
             reset_ms: Some(i64::MAX),
         };
-        assert_eq!(minutes(absurd, 1), 8.0 * 24.0 * 60.0);
+        assert_eq!(seconds(absurd, 1), longest);
     }
 }

@@ -63,6 +63,8 @@ pub async fn run(
     let mut child = Command::new(shared.helper.path())
         .arg("outside")
         .env_clear()
+        // A Ctrl-C goes to the terminal's whole group; the runner alone decides what it ends.
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

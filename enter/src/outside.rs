@@ -1,12 +1,13 @@
 //! The first stage: on the host's side of the sandbox, alive until the runner has its files.
 
+use std::convert::Infallible;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use autoclave_enter::{Spec, Status};
+use autoclave_enter::{Files, Spec, Status};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -14,7 +15,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getgid, getppid, getuid, pause};
 
 use crate::status::{Channel, During, Failure};
-use crate::{init, mounts, stage};
+use crate::{alone, init, mounts, stage};
 
 /// Builds the sandbox that the file at `spec` describes, and holds it until killed.
 pub fn run(spec: &str) -> ExitCode {
@@ -28,10 +29,11 @@ pub fn run(spec: &str) -> ExitCode {
     let Ok(mut channel) = Channel::open(&spec.status) else {
         return ExitCode::from(5);
     };
+    if let Files::Unmounted(copy) = &spec.files {
+        return alone::run(&spec, copy, &mut channel);
+    }
     match hold(&spec, &mut channel) {
-        Ok(()) => loop {
-            pause();
-        },
+        Ok(never) => match never {},
         Err(failure) => {
             // The runner also sees that the channel closes without proof.
             let sent = channel.send_failure(failure);
@@ -40,15 +42,13 @@ pub fn run(spec: &str) -> ExitCode {
     }
 }
 
-fn hold(spec: &Spec, channel: &mut Channel) -> Result<(), Failure> {
+fn hold(spec: &Spec, channel: &mut Channel) -> Result<Infallible, Failure> {
     let null = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/null")
         .during("open /dev/null")?;
-    for file in &spec.cgroup_joins {
-        fs::write(file, "0").during(&format!("join the cgroup {}", file.display()))?;
-    }
+    join_cgroup(spec)?;
     separate(spec)?;
     // After the change of namespaces, which may clear it.
     prctl::set_pdeathsig(Signal::SIGKILL).during("tie the sandbox to the runner")?;
@@ -69,7 +69,18 @@ fn hold(spec: &Spec, channel: &mut Channel) -> Result<(), Failure> {
     // ends the wait for a pid 1 only when everything in its namespace is gone.
     waitid(Id::Pid(init), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
         .during("wait for the sandbox's init")?;
-    channel.send(&Status::Gone).during("report")
+    channel.send(&Status::Gone).during("report")?;
+    // Returning would close `files`, which the runner still reads.
+    loop {
+        pause();
+    }
+}
+
+pub fn join_cgroup(spec: &Spec) -> Result<(), Failure> {
+    for file in &spec.cgroup_joins {
+        fs::write(file, "0").during(&format!("join the cgroup {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Leaves the host's namespaces.

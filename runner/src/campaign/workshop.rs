@@ -5,15 +5,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use autoclave_policies::{
-    Class, EntryKind, HostCapabilities, Plan, PlanRequest, Policy, PolicyRules, Preset, RepoPath,
-    Tree, View, compile, files_named_by,
+    Class, EntryKind, Plan, PlanRequest, Policy, PolicyRules, Preset, Refusal, RepoPath, Tree,
+    View, compile, files_named_by,
 };
 
 use super::CampaignError;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{Repo, TreeKind};
-use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
+use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox, probe};
 use crate::sandbox::{Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
@@ -25,6 +25,8 @@ pub struct HostFacts {
     pub path: Option<OsString>,
     /// A private directory for snapshots and sockets; created with mode 700 when missing.
     pub state: PathBuf,
+    /// What to do without although the host may have it; simulates lesser hosts.
+    pub without: Vec<Feature>,
 }
 
 /// A marker on a base commit, with the sandbox that fits it.
@@ -78,15 +80,7 @@ impl Workshop {
             (path, kind)
         }));
         let policy = compile_policy(&marker, &tree)?;
-        let probe = probe();
-        let capabilities = HostCapabilities {
-            second_uid: probe.second_uid,
-            namespaces: probe.namespaces,
-            overlay: probe.overlay,
-            landlock_abi: probe.landlock_abi,
-            seccomp: probe.seccomp,
-            cgroup: probe.cgroup,
-        };
+        let capabilities = probe(&host.state, &host.without);
         let is_mutable = |path: &RepoPath| policy.class_of(path) == Class::Mutable;
         if !marker.target.mutable.is_empty() && !tree.entries().any(|(path, _)| is_mutable(path)) {
             let problem = "no file of the base commit is mutable; `target.mutable` matches nothing \
@@ -100,12 +94,13 @@ impl Workshop {
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
                 marker: marker.name.clone(),
-                refusals: refusals.iter().map(ToString::to_string).collect(),
+                refusals: refusals.iter().map(told).collect(),
             }
         })?;
         let sandbox = ProcessSandbox::new(ProcessOptions {
             state: host.state.clone(),
             run_label: marker.name.clone(),
+            without: host.without.clone(),
         })?;
         Ok(Self {
             repo,
@@ -198,6 +193,14 @@ impl Workshop {
 
     fn is_hidden(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Hidden
+    }
+}
+
+/// Says what cannot be enforced and what comes nearest.
+fn told(refusal: &Refusal) -> String {
+    match &refusal.nearest {
+        Some(nearest) => format!("{refusal}; {nearest}"),
+        None => refusal.to_string(),
     }
 }
 

@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use autoclave_enter::{Bind, Landlock, Proof, Rlimits, Spec, Status};
+use autoclave_enter::{Bind, Files, Landlock, Proof, Rlimits, Spec, Status};
 use autoclave_policies::{Grant, Identity};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::stat::Mode;
+use nix::sys::stat::Mode as FileMode;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getegid, geteuid, mkfifo};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -20,8 +20,11 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant as Deadline, sleep_until};
 
 use super::cgroup::Cgroup;
-use super::layer::{During, Layer, make_directory, remove_tree};
-use super::{Shared, proof, skeleton};
+use super::layer::{self, During, Layer, make_directory, remove_tree};
+use super::mode::Mode;
+use super::remains::Untouched;
+use super::upper::Holds;
+use super::{Shared, proof, skeleton, unmounted};
 use crate::sandbox::{
     Execution, Exit, Finished, GATEWAY_SOCKET, HOME, Network, OutputSink, SandboxError, Stream,
     WORKSPACE,
@@ -29,6 +32,9 @@ use crate::sandbox::{
 
 /// How long a sandbox may take from its start to its proof, or from its end to the last word.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How a command ends that the kernel kills for memory, and how its shell tells it.
+const KILLED: i32 = Signal::SIGKILL as i32;
+const KILLED_IN_SHELL: i32 = 128 + KILLED;
 const CHUNK: usize = 64 << 10;
 
 /// The host's side of a sandbox: the outer stage, its private directory, its cgroup.
@@ -38,21 +44,30 @@ pub struct Hull {
     child: Child,
     folder: PathBuf,
     cgroup: Option<Cgroup>,
+    mode: Mode,
+    /// The command's files, where they are not in its own mounts.
+    own: Option<Layer>,
 }
 
 impl Drop for Hull {
     fn drop(&mut self) {
         // A child that was already waited for has no id any more.
         if let Some(id) = self.child.id() {
-            if let Err(error) = self.child.start_kill() {
+            let pid = Pid::from_raw(id.cast_signed());
+            let end = match self.mode {
+                Mode::Overlay | Mode::Copy => Signal::SIGKILL,
+                // It must first end what it started; see `enter/src/alone.rs`.
+                Mode::Alone => Signal::SIGTERM,
+            };
+            if let Err(error) = kill(pid, end) {
                 tracing::warn!(%error, "could not kill a sandbox");
             }
-            let pid = Pid::from_raw(id.cast_signed());
             let ended = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
             let reaped = self.child.try_wait();
             tracing::trace!(?ended, ?reaped, "sandbox removed");
         }
         drop(self.cgroup.take());
+        drop(self.own.take());
         remove_tree(&self.folder);
     }
 }
@@ -65,12 +80,25 @@ pub async fn run(
     output: &mut dyn OutputSink,
 ) -> Result<Finished, SandboxError> {
     let (folder, number) = shared.new_folder("execution")?;
-    let cgroup = Cgroup::new(
-        &format!("{}-{number}", shared.label),
-        &execution.plan.limits,
-    );
-    let spec = describe(&folder, layers, &execution, cgroup.as_ref())?;
-    mkfifo(&spec.status, Mode::S_IRUSR | Mode::S_IWUSR)
+    let cgroup = if shared.host.cgroup {
+        let name = format!("{}-{number}", shared.folder.name());
+        let cgroup = Cgroup::new(&name, &execution.plan.limits);
+        Some(cgroup.ok_or_else(|| SandboxError::CannotEnforce {
+            rule: "limits".to_owned(),
+            why: "cgroups could be made here before, and now cannot".to_owned(),
+        })?)
+    } else {
+        None
+    };
+    let own = match shared.mode {
+        Mode::Overlay | Mode::Copy => None,
+        Mode::Alone => Some(Layer::new(shared.new_path("own").0)?),
+    };
+    let mut spec = describe(shared, &folder, layers, &execution, cgroup.as_ref())?;
+    if let Some(own) = &own {
+        unmounted::adapt(&mut spec, own.path(), &execution)?;
+    }
+    mkfifo(&spec.status, FileMode::S_IRUSR | FileMode::S_IWUSR)
         .map_err(std::io::Error::from)
         .during("make", &spec.status)?;
     let status = pipe::OpenOptions::new()
@@ -81,6 +109,7 @@ pub async fn run(
     let text =
         serde_json::to_vec(&spec).map_err(|error| SandboxError::Backend(error.to_string()))?;
     fs::write(&path, text).during("write", &path)?;
+    let since = SystemTime::now();
     let mut child = Command::new(shared.helper.path())
         .arg("outside")
         .arg(&path)
@@ -97,13 +126,27 @@ pub async fn run(
         child,
         folder,
         cgroup,
+        mode: shared.mode,
+        own,
     };
     let mut status = BufReader::with_capacity(4096, status).lines();
-    let inside = prove(&mut hull.child, &mut status, &spec, &execution).await?;
+    let Some(inside) = prove(&mut hull.child, &mut status, &spec, &execution).await? else {
+        return Ok(Finished {
+            exit: Exit::Cancelled,
+            wall: Duration::ZERO,
+            cpu: Duration::ZERO,
+            remains: Box::new(Untouched(layers.to_vec())),
+        });
+    };
     let started = Instant::now();
     let exit = Watch {
         execution: &execution,
         init: inside.init,
+        early: inside.early,
+        end: match shared.mode {
+            Mode::Overlay | Mode::Copy => Signal::SIGKILL,
+            Mode::Alone => Signal::SIGUSR1,
+        },
         status,
     }
     .until_gone(&mut hull.child, streams, output)
@@ -111,23 +154,31 @@ pub async fn run(
     let wall = started.elapsed();
     let cpu = match hull.cgroup.as_ref().and_then(Cgroup::cpu) {
         Some(cpu) => cpu,
-        None => cpu_of(inside.init),
+        None => cpu_of(inside.init, shared.mode),
     };
     let is_out_of_memory = hull.cgroup.as_ref().is_some_and(Cgroup::is_out_of_memory);
     let exit = match exit {
-        Exit::Code(0) | Exit::TimedOut | Exit::Cancelled | Exit::NotStarted { .. } => exit,
-        Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory if is_out_of_memory => {
-            Exit::OutOfMemory
-        }
-        Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory => exit,
+        Exit::Signal(KILLED) | Exit::Code(KILLED_IN_SHELL) if is_out_of_memory => Exit::OutOfMemory,
+        other => other,
     };
-    let outer = hull.child.id().unwrap_or_default();
+    let (upper, holds) = match (&spec.files, hull.child.id()) {
+        (Files::Unmounted(copy), _) => (copy.clone(), Holds::Everything { since }),
+        (files, outer) => {
+            let outer = outer.unwrap_or_default();
+            let upper = PathBuf::from(format!("/proc/{outer}/fd/{}/upper", inside.files));
+            match files {
+                Files::Copy => (upper, Holds::Everything { since }),
+                Files::Overlay | Files::Unmounted(_) => (upper, Holds::Touched),
+            }
+        }
+    };
     Ok(Finished {
         exit,
         wall,
         cpu,
         remains: Box::new(super::remains::ProcessRemains {
-            upper: PathBuf::from(format!("/proc/{outer}/fd/{}/upper", inside.files)),
+            upper,
+            holds,
             layers: layers.to_vec(),
             shared: Arc::clone(shared),
             hull,
@@ -137,6 +188,7 @@ pub async fn run(
 
 /// Writes down the whole sandbox for the helper.
 fn describe(
+    shared: &Shared,
     folder: &Path,
     layers: &[Arc<Layer>],
     execution: &Execution<'_>,
@@ -169,9 +221,21 @@ fn describe(
             target: Path::new(GATEWAY_SOCKET).with_file_name(""),
         });
     }
-    let bottom = folder.join("skeleton");
-    make_directory(&bottom).during("make", &bottom)?;
-    let binds = skeleton::build(&bottom, (uid, gid), &views)?;
+    let mut layers: Vec<_> = layers.iter().map(|layer| layer.path().to_owned()).collect();
+    let files = match shared.mode {
+        Mode::Overlay => Files::Overlay,
+        Mode::Copy | Mode::Alone => Files::Copy,
+    };
+    let binds = match shared.mode {
+        Mode::Overlay | Mode::Copy => {
+            let bottom = folder.join("skeleton");
+            make_directory(&bottom).during("make", &bottom)?;
+            let binds = skeleton::build(&bottom, (uid, gid), &views)?;
+            layers.push(bottom);
+            binds
+        }
+        Mode::Alone => Vec::new(),
+    };
     let mount_point = folder.join("mount");
     make_directory(&mount_point).during("make", &mount_point)?;
     let secret_canary = folder.join("canary");
@@ -182,6 +246,10 @@ fn describe(
     env.retain(|(name, _)| !execution.env.contains_key(*name));
     env.extend(&execution.env);
     let limits = &plan.limits;
+    let sockets = match shared.mode {
+        Mode::Overlay | Mode::Copy => None,
+        Mode::Alone => unmounted::sockets(&execution.network),
+    };
     Ok(Spec {
         runner_pid: nix::unistd::getpid().as_raw(),
         status: folder.join("status"),
@@ -190,16 +258,14 @@ fn describe(
         gid,
         mount_point,
         disk_bytes: limits.disk_bytes,
-        layers: layers
-            .iter()
-            .map(|layer| layer.path().to_owned())
-            .chain([bottom])
-            .collect(),
+        layers,
+        files,
+        opaque: layer::opaque().to_owned(),
         binds,
         has_host_network: execution.network == Network::Host,
         cgroup_joins: cgroup.map(Cgroup::joins).unwrap_or_default(),
-        landlock: landlock(execution, super::probe::landlock_abi()?),
-        seccomp: super::seccomp::programs(None).map_err(SandboxError::Backend)?,
+        landlock: landlock(execution, shared.host.landlock_abi.cast_signed()),
+        seccomp: super::seccomp::programs(sockets).map_err(SandboxError::Backend)?,
         rlimits: Rlimits {
             memory_bytes: cgroup.is_none().then_some(limits.memory_bytes),
             processes: cgroup.is_none().then_some(u64::from(limits.pids)),
@@ -221,7 +287,8 @@ fn describe(
 
 fn landlock(execution: &Execution<'_>, abi: i32) -> Landlock {
     let workspace = Path::new(WORKSPACE);
-    let mut trees = vec![PathBuf::from(HOME), workspace.join(".git")];
+    let mut trees = ["/tmp", "/dev/shm", HOME].map(PathBuf::from).to_vec();
+    trees.push(workspace.join(".git"));
     let mut files = Vec::new();
     for grant in &execution.plan.grants {
         match grant {
@@ -232,27 +299,37 @@ fn landlock(execution: &Execution<'_>, abi: i32) -> Landlock {
             Grant::File { path } => files.push(workspace.join(path.as_path())),
         }
     }
-    Landlock { abi, trees, files }
+    Landlock {
+        abi,
+        readable: vec![PathBuf::from("/")],
+        trees,
+        files,
+        has_terminals: true,
+        denies_tcp: false,
+    }
 }
 
 /// Where the inside of a proven sandbox is found.
 struct Inside {
     init: Pid,
     files: i32,
+    /// How the command ended, where it was faster than the outer stage.
+    early: Option<Exit>,
 }
 
 type StatusLines = Lines<BufReader<pipe::Receiver>>;
 
-/// Waits until the sandbox has proven itself.
+/// Waits until the sandbox has proven itself; `None` when cancelled before that.
 async fn prove(
     child: &mut Child,
     status: &mut StatusLines,
     spec: &Spec,
     execution: &Execution<'_>,
-) -> Result<Inside, SandboxError> {
+) -> Result<Option<Inside>, SandboxError> {
     let deadline = Deadline::now() + PATIENCE;
     let mut inside = None;
     let mut proof: Option<Box<Proof>> = None;
+    let mut early = None;
     loop {
         let line = tokio::select! {
             biased;
@@ -265,16 +342,23 @@ async fn prove(
                 return Err(SandboxError::NotProven("it did not answer".to_owned()));
             }
             () = execution.cancel.cancelled() => {
-                return Err(SandboxError::NotProven("cancelled before its start".to_owned()));
+                return Ok(None);
             }
         };
         match line {
             Status::Built { init, files } => {
                 let init = Pid::from_raw(init);
-                inside = Some(Inside { init, files });
+                inside = Some((init, files));
             }
             Status::Enforced(found) => proof = Some(found),
             Status::Failed { step, errno } => return Err(failed(&step, errno)),
+            Status::NotStarted { errno } if proof.is_some() => {
+                early = Some(Exit::NotStarted { errno });
+            }
+            Status::Exited { code } if proof.is_some() => early = early.or(Some(Exit::Code(code))),
+            Status::Signalled { signal } if proof.is_some() => {
+                early = early.or(Some(Exit::Signal(signal)));
+            }
             Status::Gone
             | Status::NotStarted { .. }
             | Status::Exited { .. }
@@ -282,9 +366,9 @@ async fn prove(
                 return Err(SandboxError::NotProven("it ended without proof".to_owned()));
             }
         }
-        if let (Some(_), Some(found)) = (&inside, &proof) {
+        if let (Some((init, files)), Some(found)) = (inside, &proof) {
             proof::check(found, spec).map_err(SandboxError::NotProven)?;
-            return inside.ok_or_else(|| SandboxError::NotProven("no init".to_owned()));
+            return Ok(Some(Inside { init, files, early }));
         }
     }
 }
@@ -311,6 +395,9 @@ type Streams = (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>);
 struct Watch<'a> {
     execution: &'a Execution<'a>,
     init: Pid,
+    early: Option<Exit>,
+    /// What makes `init` end all.
+    end: Signal,
     status: StatusLines,
 }
 
@@ -326,7 +413,7 @@ impl Watch<'_> {
         let mut out = vec![0; CHUNK];
         let mut err = vec![0; CHUNK];
         let deadline = Deadline::now() + self.execution.timeout;
-        let mut exit = None;
+        let mut exit = self.early;
         let mut killed = None;
         let mut is_gone = false;
         while !is_gone || stdout.is_some() || stderr.is_some() {
@@ -378,10 +465,10 @@ impl Watch<'_> {
             .unwrap_or(Exit::Signal(Signal::SIGKILL as i32)))
     }
 
-    /// Kills pid 1 of the sandbox, and so everything in it. Its pid stays its own, see
-    /// `enter/src/outside.rs`.
+    /// Kills pid 1 of the sandbox, and so everything in it, or tells its stand-in to. Its pid stays
+    /// its own, see `enter/src/outside.rs` and `enter/src/alone.rs`.
     fn kill(&self) {
-        if let Err(error) = kill(self.init, Signal::SIGKILL) {
+        if let Err(error) = kill(self.init, self.end) {
             tracing::debug!(%error, "the sandbox had already ended");
         }
     }
@@ -403,17 +490,22 @@ async fn write(to: &mut Option<impl AsyncWriteExt + Unpin>, bytes: &[u8]) -> usi
     }
 }
 
-/// Returns the processor time of a dead, unreaped init and of all it waited for.
-fn cpu_of(init: Pid) -> Duration {
+/// Returns the processor time of a dead, unreaped init and of all it waited for; of a living
+/// stand-in, only the latter.
+fn cpu_of(init: Pid, mode: Mode) -> Duration {
     let text = fs::read_to_string(format!("/proc/{init}/stat")).unwrap_or_default();
     // Fields 14 to 17, counted after the name's closing parenthesis; see proc_pid_stat(5).
+    let (first, count) = match mode {
+        Mode::Overlay | Mode::Copy => (11, 4),
+        Mode::Alone => (13, 2),
+    };
     let ticks: u64 = text
         .rsplit(") ")
         .next()
         .unwrap_or_default()
         .split(' ')
-        .skip(11)
-        .take(4)
+        .skip(first)
+        .take(count)
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();
     Duration::from_millis(ticks * 10)

@@ -7,13 +7,16 @@ use autoclave_policies::RepoPath;
 
 use super::launch::Hull;
 use super::layer::{Layer, Layers};
-use super::{Shared, keep, upper};
+use super::upper::{self, Holds};
+use super::{Shared, keep};
 use crate::sandbox::{ChangeLimits, Changes, Remains, SandboxError, Snapshot};
 
 /// The files of a sandbox in which nothing runs any more.
 pub struct ProcessRemains {
-    /// The overlay's upper directory, by a descriptor of the outer stage.
+    /// The overlay's upper directory or the copy, by a descriptor of the outer stage where it lies
+    /// in the sandbox's tmpfs.
     pub upper: PathBuf,
+    pub holds: Holds,
     pub layers: Vec<Arc<Layer>>,
     pub shared: Arc<Shared>,
     /// Keeps the sandbox's tmpfs alive.
@@ -26,7 +29,7 @@ impl Remains for ProcessRemains {
         accept: &dyn Fn(&RepoPath) -> bool,
         limits: ChangeLimits,
     ) -> Result<Changes, SandboxError> {
-        upper::changes(&self.upper, &self.layers, accept, limits)
+        upper::changes((&self.upper, self.holds), &self.layers, accept, limits)
     }
 
     fn into_snapshot(self: Box<Self>) -> Result<Snapshot, SandboxError> {
@@ -34,7 +37,26 @@ impl Remains for ProcessRemains {
         let layer = keep::copy(&self.upper, path)?;
         drop(self.hull);
         let mut layers = vec![Arc::new(layer)];
-        layers.extend(self.layers);
+        if self.holds == Holds::Touched {
+            layers.extend(self.layers);
+        }
         Ok(Snapshot(Arc::new(Layers(layers))))
+    }
+}
+
+/// Nothing: the command was never started.
+pub struct Untouched(pub Vec<Arc<Layer>>);
+
+impl Remains for Untouched {
+    fn changes(
+        &self,
+        _: &dyn Fn(&RepoPath) -> bool,
+        _: ChangeLimits,
+    ) -> Result<Changes, SandboxError> {
+        Ok(Changes::default())
+    }
+
+    fn into_snapshot(self: Box<Self>) -> Result<Snapshot, SandboxError> {
+        Ok(Snapshot(Arc::new(Layers(self.0))))
     }
 }

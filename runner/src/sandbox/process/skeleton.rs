@@ -67,7 +67,7 @@ pub fn build(
             Err(_) => {}
         }
     }
-    binds.extend(ETC.iter().map(|name| same(Path::new("/etc").join(name))));
+    binds.extend(etc().map(same));
     binds.retain(|bind| bind.source.exists());
     generate_etc(&folder.join("etc"), uid, gid)?;
     for view in views {
@@ -81,6 +81,11 @@ pub fn build(
         mount_point(folder, bind)?;
     }
     Ok(binds)
+}
+
+/// Returns what of the host's /etc every sandbox may read.
+pub fn etc() -> impl Iterator<Item = PathBuf> {
+    ETC.iter().map(|name| Path::new("/etc").join(name))
 }
 
 /// Says whether every sandbox shows the target of `view` anyway: bound, linked or generated.

@@ -22,7 +22,7 @@ struct Bench {
     sandbox: ProcessSandbox,
     plan: Plan,
     snapshot: Snapshot,
-    _state: TempDir,
+    _state: Option<TempDir>,
 }
 
 #[derive(Default)]
@@ -121,18 +121,15 @@ async fn bench() -> Bench {
 
 async fn bench_without(without: &[Feature]) -> Bench {
     let state = tempfile::tempdir().unwrap();
+    let mut bench = bench_in(state.path(), without).await;
+    bench._state = Some(state);
+    bench
+}
+
+async fn bench_in(state: &std::path::Path, without: &[Feature]) -> Bench {
     let sandbox = ProcessSandbox::new(ProcessOptions {
-        state: state.path().to_owned(),
-        run_label: format!(
-            "test-{}-{}",
-            std::process::id(),
-            state
-                .path()
-                .file_name()
-                .unwrap()
-                .to_string_lossy()
-                .replace('.', "")
-        ),
+        state: state.to_owned(),
+        run_label: "test".to_owned(),
         without: without.to_vec(),
     })
     .unwrap();
@@ -152,7 +149,7 @@ async fn bench_without(without: &[Feature]) -> Bench {
         sandbox,
         plan,
         snapshot,
-        _state: state,
+        _state: None,
     }
 }
 
@@ -775,7 +772,13 @@ async fn launcher() {
     let Ok(word) = std::env::var("AUTOCLAVE_TEST_SLEEP") else {
         return;
     };
-    let bench = bench().await;
+    let without = std::env::var("AUTOCLAVE_TEST_WITHOUT").unwrap_or_default();
+    let without: Vec<Feature> = without
+        .split_terminator(',')
+        .map(|w| w.parse().unwrap())
+        .collect();
+    let state = TempDir::with_prefix("state").unwrap().keep();
+    let bench = bench_in(&state, &without).await;
     let script = format!("setsid sleep {word} & echo up; exec sleep {word}");
     let mut output = Announce;
     let execution = bench.execution(&["sh", "-c", &script]);
@@ -791,30 +794,73 @@ impl OutputSink for Announce {
     }
 }
 
-#[test]
-fn killing_the_runner_leaves_nothing_running() {
+#[tokio::test(flavor = "current_thread")]
+async fn a_killed_runner_leaves_nothing_running_and_its_files_are_swept() {
     use std::io::{BufRead, BufReader};
-    let folder = tempfile::tempdir().unwrap();
-    let word = format!("{}.25", 20_000 + std::process::id());
-    let mut runner = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "sandbox::process::tests::launcher",
-            "--exact",
-            "--nocapture",
-        ])
-        .env("AUTOCLAVE_TEST_SLEEP", &word)
-        .env("TMPDIR", folder.path())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let stderr = BufReader::new(runner.stderr.take().unwrap());
-    assert!(stderr.lines().any(|line| line.unwrap() == "up"));
-    // Both sleeps: the shell said "up" before it became one.
-    wait_for(&word, 2);
-    runner.kill().unwrap();
-    runner.wait().unwrap();
-    wait_for(&word, 0);
+    for without in ["", "overlay", "namespaces", "namespaces,cgroup"] {
+        let folder = tempfile::tempdir().unwrap();
+        let word = format!("{}.25", 20_000 + std::process::id());
+        let mut runner = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "sandbox::process::tests::launcher",
+                "--exact",
+                "--nocapture",
+            ])
+            .env("AUTOCLAVE_TEST_SLEEP", &word)
+            .env("AUTOCLAVE_TEST_WITHOUT", without)
+            .env("TMPDIR", folder.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(runner.stderr.take().unwrap());
+        assert!(stderr.lines().any(|line| line.unwrap() == "up"));
+        // Both sleeps: the shell said "up" before it became one.
+        wait_for(&word, 2);
+        let state = only_entry(folder.path());
+        let sandboxes = state.join("sandboxes");
+        let dead = only_run(&sandboxes);
+        let label = dead.file_name().unwrap().to_str().unwrap().to_owned();
+
+        // While it lives, nobody touches it.
+        drop(bench_in(&state, &[]).await);
+        assert_eq!(only_run(&sandboxes), dead);
+        wait_for(&word, 2);
+
+        runner.kill().unwrap();
+        runner.wait().unwrap();
+        wait_for(&word, 0);
+        assert!(dead.join("lock").exists(), "{without}");
+        let not_ours = state.join("not-ours");
+        std::fs::create_dir(&not_ours).unwrap();
+        let bench = bench_in(&state, &[]).await;
+        let living = bench.sandbox.shared.folder.path().to_owned();
+        assert_eq!(only_run(&sandboxes), living, "{without}");
+        assert!(not_ours.exists());
+        assert_eq!(
+            super::cgroup::Cgroup::named(&label),
+            Vec::<std::path::PathBuf>::new()
+        );
+    }
+}
+
+fn only_entry(folder: &std::path::Path) -> std::path::PathBuf {
+    let mut entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let only = entries.next().unwrap();
+    assert_eq!(entries.next(), None);
+    only
+}
+
+/// Returns the only run that has its folder in `sandboxes`.
+fn only_run(sandboxes: &std::path::Path) -> std::path::PathBuf {
+    let entries = std::fs::read_dir(sandboxes)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let runs: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs.into_iter().next().unwrap()
 }
 
 /// Waits, within a deadline, until `count` processes of this host carry `word`.

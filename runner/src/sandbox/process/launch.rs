@@ -92,7 +92,7 @@ pub async fn run(
     };
     let own = match shared.mode {
         Mode::Overlay | Mode::Copy => None,
-        Mode::Alone => Some(Layer::new(shared.new_path("own").0)?),
+        Mode::Alone => Some(own_folder(shared.folder.path())?),
     };
     let mut spec = describe(shared, &folder, layers, &execution, cgroup.as_ref())?;
     if let Some(own) = &own {
@@ -184,6 +184,22 @@ pub async fn run(
             hull,
         }),
     })
+}
+
+/// Makes the first free one of the folders for commands' own files: one execution after the other
+/// is in the same place, so that an agent finds its sessions again.
+fn own_folder(run: &Path) -> Result<Layer, SandboxError> {
+    let mut number: u64 = 0;
+    loop {
+        match Layer::new(run.join(format!("own-{number}"))) {
+            Err(SandboxError::Io { cause, .. })
+                if cause.kind() == std::io::ErrorKind::AlreadyExists =>
+            {
+                number += 1;
+            }
+            made => return made,
+        }
+    }
 }
 
 /// Writes down the whole sandbox for the helper.

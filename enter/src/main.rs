@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     match words.as_slice() {
-        ["outside", spec] => outside::run(spec),
+        ["outside"] => outside::run(),
         ["landlock-abi"] => ExitCode::from(command::landlock_abi()),
         _ => ExitCode::from(2),
     }

@@ -1,26 +1,26 @@
 //! The first stage: on the host's side of the sandbox, alive until the runner has its files.
 
-use std::convert::Infallible;
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
 use autoclave_enter::{Files, Spec, Status};
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::{Pid, getgid, getppid, getuid, pause};
+use nix::unistd::{Pid, getgid, getppid, getuid, pause, read};
 
 use crate::status::{Channel, During, Failure};
 use crate::{alone, init, mounts, stage};
 
-/// Builds the sandbox that the file at `spec` describes, and holds it until killed.
-pub fn run(spec: &str) -> ExitCode {
-    // All at once: from a file, the parser would read byte by byte.
-    let Ok(text) = fs::read(spec) else {
+/// Builds the sandbox that standard input describes, and holds it until killed.
+pub fn run() -> ExitCode {
+    let Ok(text) = description() else {
         return ExitCode::from(3);
     };
     let Ok(spec) = serde_json::from_slice::<Spec>(&text) else {
@@ -33,7 +33,10 @@ pub fn run(spec: &str) -> ExitCode {
         return alone::run(&spec, copy, &mut channel);
     }
     match hold(&spec, &mut channel) {
-        Ok(never) => match never {},
+        // Open until the runner has read what it wants of them.
+        Ok(_files) => loop {
+            pause();
+        },
         Err(failure) => {
             // The runner also sees that the channel closes without proof.
             let sent = channel.send_failure(failure);
@@ -42,7 +45,32 @@ pub fn run(spec: &str) -> ExitCode {
     }
 }
 
-fn hold(spec: &Spec, channel: &mut Channel) -> Result<Infallible, Failure> {
+/// Reads the length and the text of the spec, and not a byte more: the rest is the command's.
+fn description() -> nix::Result<Vec<u8>> {
+    let mut length = [0; 8];
+    read_exact(&mut length)?;
+    let length = usize::try_from(u64::from_le_bytes(length)).map_err(|_| Errno::EFBIG)?;
+    let mut text = Vec::new();
+    text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
+    text.resize(length, 0);
+    read_exact(&mut text)?;
+    Ok(text)
+}
+
+fn read_exact(mut buffer: &mut [u8]) -> nix::Result<()> {
+    while !buffer.is_empty() {
+        match read(io::stdin(), buffer) {
+            Ok(0) => return Err(Errno::EPIPE),
+            Ok(n) => buffer = &mut buffer[n..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the sandbox's tmpfs when nothing runs in it any more.
+fn hold(spec: &Spec, channel: &mut Channel) -> Result<File, Failure> {
     let null = OpenOptions::new()
         .read(true)
         .write(true)
@@ -70,10 +98,7 @@ fn hold(spec: &Spec, channel: &mut Channel) -> Result<Infallible, Failure> {
     waitid(Id::Pid(init), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
         .during("wait for the sandbox's init")?;
     channel.send(&Status::Gone).during("report")?;
-    // Returning would close `files`, which the runner still reads.
-    loop {
-        pause();
-    }
+    Ok(files)
 }
 
 pub fn join_cgroup(spec: &Spec) -> Result<(), Failure> {

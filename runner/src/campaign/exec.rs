@@ -71,8 +71,10 @@ pub async fn exec(
         cancel: request.cancel,
     };
     let finished = workshop.sandbox.execute(execution, output).await?;
-    let accept = |path: &_| workshop.is_mutable(path);
-    let changes = finished.remains.changes(&accept, ChangeLimits::default())?;
+    let changes = finished
+        .remains
+        .changes(workshop.accept(), ChangeLimits::default())
+        .await?;
     let commit = match request.branch {
         Some(branch) if !changes.accepted.is_empty() => {
             Some(commit_to(&workshop, &branch, &subject, &changes.accepted)?)

@@ -181,11 +181,11 @@ impl Campaign<'_> {
             if let Some(ending) = stopped_by(&session) {
                 return Ok(ending);
             }
-            let accept = |path: &_| self.workshop.is_mutable(path);
             let seen = session
                 .finished
                 .remains
-                .changes(&accept, ChangeLimits::default())?;
+                .changes(self.workshop.accept(), ChangeLimits::default())
+                .await?;
             changes = merge(changes, seen.accepted);
             attempt.dropped.extend(seen.dropped);
             if let AgentOutcome::Failed { message } = &session.report.outcome {
@@ -221,7 +221,7 @@ impl Campaign<'_> {
                     });
                     text = rework_brief(&guard, &output, reworks);
                     resume = session.report.session.clone();
-                    start = session.finished.remains.into_snapshot()?;
+                    start = session.finished.remains.into_snapshot().await?;
                 }
             }
         }

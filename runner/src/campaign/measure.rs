@@ -92,7 +92,7 @@ impl Workshop {
             .shell(snapshot, command, Vec::new(), timeout, cancel, &mut output)
             .await?;
         if finished.exit.is_success() {
-            Ok(Ok(finished.remains.into_snapshot()?))
+            Ok(Ok(finished.remains.into_snapshot().await?))
         } else {
             let output = output.for_people(PEOPLE_BYTES);
             Ok(Err(format!(

@@ -403,7 +403,7 @@ impl Workshop {
         emitter.emit(EventKind::Prepared {
             seconds: finished.wall.as_secs_f64(),
         });
-        let agent = finished.remains.into_snapshot()?;
+        let agent = finished.remains.into_snapshot().await?;
         let measured = self.with_hidden(&agent).await?;
         Ok(Side {
             commit: base.commit,

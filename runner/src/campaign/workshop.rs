@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use autoclave_policies::{
     Class, EntryKind, Plan, PlanRequest, Policy, PolicyRules, Preset, Refusal, RepoPath, Tree,
@@ -14,7 +15,7 @@ use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{Repo, TreeKind};
 use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox, probe};
-use crate::sandbox::{Sandbox, SandboxError, Snapshot};
+use crate::sandbox::{Accept, Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ pub struct Workshop {
     pub repo: Repo,
     pub marker: Marker,
     pub base: CommitId,
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     pub plan: Plan,
     pub sandbox: Box<dyn Sandbox>,
 }
@@ -106,7 +107,7 @@ impl Workshop {
             repo,
             marker,
             base,
-            policy,
+            policy: Arc::new(policy),
             plan,
             sandbox: Box::new(sandbox),
         })
@@ -189,6 +190,12 @@ impl Workshop {
     /// Says whether an agent's change of `path` may become part of a candidate.
     pub fn is_mutable(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Mutable
+    }
+
+    /// Returns the same question for whoever reads changes.
+    pub fn accept(&self) -> Accept {
+        let policy = Arc::clone(&self.policy);
+        Arc::new(move |path| policy.class_of(path) == Class::Mutable)
     }
 
     fn is_hidden(&self, path: &RepoPath) -> bool {

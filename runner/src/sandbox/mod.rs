@@ -133,26 +133,30 @@ pub struct Finished {
 pub trait Remains: Send {
     /// Reads what was changed in the workspace, without following links, within `limits`.
     ///
-    /// `classify` says what may be accepted: it is asked for every added, modified or deleted
+    /// `accept` says what may be accepted: it is asked for every added, modified or deleted
     /// path, and for the target of every link. `.git` is never looked at. Unchanged bytes under a
-    /// changed time, owner or mode are no change. Order: by path.
+    /// changed time, owner or mode are no change. Order: by path. Does not block the runtime.
     ///
     /// # Errors
     ///
     /// [`SandboxError::Io`] when the files cannot be read.
     fn changes(
         &self,
-        accept: &dyn Fn(&RepoPath) -> bool,
+        accept: Accept,
         limits: ChangeLimits,
-    ) -> Result<Changes, SandboxError>;
+    ) -> BoxFuture<'_, Result<Changes, SandboxError>>;
 
-    /// Keeps the result as a new snapshot, all of it: workspace, scratch and home.
+    /// Keeps the result as a new snapshot, all of it: workspace, scratch and home. Does not block
+    /// the runtime.
     ///
     /// # Errors
     ///
     /// [`SandboxError::Io`] when the files cannot be copied.
-    fn into_snapshot(self: Box<Self>) -> Result<Snapshot, SandboxError>;
+    fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>>;
 }
+
+/// Says which paths may change. Shared with the thread that reads the changes.
+pub type Accept = std::sync::Arc<dyn Fn(&RepoPath) -> bool + Send + Sync>;
 
 /// How much an execution may have changed before the rest is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

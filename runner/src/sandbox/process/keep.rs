@@ -14,7 +14,7 @@ use crate::sandbox::SandboxError;
 /// Copies workspace and home from an overlay's upper directory, or from a whole copy, into a new
 /// layer at `path`.
 pub fn copy(upper: &Path, path: PathBuf) -> Result<Layer, SandboxError> {
-    // Were it gone, its absence would look like a result.
+    // Without it the sandbox is gone, which is not the same as unchanged.
     fs::symlink_metadata(upper).during("look at", upper)?;
     let layer = Layer::new(path)?;
     for name in ["workspace", "home"] {

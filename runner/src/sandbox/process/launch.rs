@@ -1,8 +1,7 @@
 //! One execution: from its description to its proof to its end.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,20 +10,21 @@ use std::time::{Duration, Instant, SystemTime};
 use autoclave_enter::{Bind, Files, Landlock, Proof, Rlimits, Spec, Status};
 use autoclave_policies::{Grant, Identity};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::stat::Mode as FileMode;
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::{Pid, getegid, geteuid, mkfifo};
+use nix::unistd::{Pid, getegid, geteuid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant as Deadline, sleep_until};
 
+use super::berth::Berth;
 use super::cgroup::Cgroup;
-use super::layer::{self, During, Layer, make_directory, remove_tree};
+use super::ground::Ground;
+use super::hull::Hull;
+use super::layer::{self, During, Layer};
 use super::mode::Mode;
 use super::remains::Untouched;
 use super::upper::Holds;
-use super::{Shared, proof, skeleton, unmounted};
+use super::{Shared, blocking, proof, unmounted};
 use crate::sandbox::{
     Execution, Exit, Finished, GATEWAY_SOCKET, HOME, Network, OutputSink, SandboxError, Stream,
     WORKSPACE,
@@ -37,41 +37,6 @@ const KILLED: i32 = Signal::SIGKILL as i32;
 const KILLED_IN_SHELL: i32 = 128 + KILLED;
 const CHUNK: usize = 64 << 10;
 
-/// The host's side of a sandbox: the outer stage, its private directory, its cgroup.
-///
-/// Dropping it kills everything and removes all of it.
-pub struct Hull {
-    child: Child,
-    folder: PathBuf,
-    cgroup: Option<Cgroup>,
-    mode: Mode,
-    /// The command's files, where they are not in its own mounts.
-    own: Option<Layer>,
-}
-
-impl Drop for Hull {
-    fn drop(&mut self) {
-        // A child that was already waited for has no id any more.
-        if let Some(id) = self.child.id() {
-            let pid = Pid::from_raw(id.cast_signed());
-            let end = match self.mode {
-                Mode::Overlay | Mode::Copy => Signal::SIGKILL,
-                // It must first end what it started; see `enter/src/alone.rs`.
-                Mode::Alone => Signal::SIGTERM,
-            };
-            if let Err(error) = kill(pid, end) {
-                tracing::warn!(%error, "could not kill a sandbox");
-            }
-            let ended = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-            let reaped = self.child.try_wait();
-            tracing::trace!(?ended, ?reaped, "sandbox removed");
-        }
-        drop(self.cgroup.take());
-        drop(self.own.take());
-        remove_tree(&self.folder);
-    }
-}
-
 /// Runs `execution` on the layers of its snapshot.
 pub async fn run(
     shared: &Arc<Shared>,
@@ -79,7 +44,9 @@ pub async fn run(
     execution: Execution<'_>,
     output: &mut dyn OutputSink,
 ) -> Result<Finished, SandboxError> {
-    let (folder, number) = shared.new_folder("execution")?;
+    let ground = lay_ground(shared, &execution).await?;
+    let berth = shared.berths.take(|| shared.new_path("berth").0)?;
+    let (_, number) = shared.new_path("execution");
     let cgroup = if shared.host.cgroup {
         let name = format!("{}-{number}", shared.folder.name());
         let cgroup = Cgroup::new(&name, &execution.plan.limits);
@@ -94,25 +61,22 @@ pub async fn run(
         Mode::Overlay | Mode::Copy => None,
         Mode::Alone => Some(own_folder(shared.folder.path())?),
     };
-    let mut spec = describe(shared, &folder, layers, &execution, cgroup.as_ref())?;
+    let places = Places {
+        berth: &berth,
+        layers,
+        ground,
+    };
+    let mut spec = describe(shared, places, &execution, cgroup.as_ref())?;
     if let Some(own) = &own {
         unmounted::adapt(&mut spec, own.path(), &execution)?;
     }
-    mkfifo(&spec.status, FileMode::S_IRUSR | FileMode::S_IWUSR)
-        .map_err(std::io::Error::from)
-        .during("make", &spec.status)?;
     let status = pipe::OpenOptions::new()
         .read_write(true)
         .open_receiver(&spec.status)
         .during("open", &spec.status)?;
-    let path = folder.join("spec.json");
-    let text =
-        serde_json::to_vec(&spec).map_err(|error| SandboxError::Backend(error.to_string()))?;
-    fs::write(&path, text).during("write", &path)?;
     let since = SystemTime::now();
     let mut child = Command::new(shared.helper.path())
         .arg("outside")
-        .arg(&path)
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -121,16 +85,18 @@ pub async fn run(
         .spawn()
         .during("start", Path::new("autoclave-enter"))?;
     // Taken now: waiting for a child closes its standard input.
-    let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let mut hull = Hull {
-        child,
-        folder,
-        cgroup,
-        mode: shared.mode,
-        own,
-    };
+    let mut streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut hull = Hull::new(shared, child, berth, cgroup, own);
     let mut status = BufReader::with_capacity(4096, status).lines();
-    let Some(inside) = prove(&mut hull.child, &mut status, &spec, &execution).await? else {
+    let inside = prove(
+        &mut hull.child,
+        &mut streams.0,
+        &mut status,
+        &spec,
+        &execution,
+    )
+    .await?;
+    let Some(inside) = inside else {
         return Ok(Finished {
             exit: Exit::Cancelled,
             wall: Duration::ZERO,
@@ -152,6 +118,7 @@ pub async fn run(
     .until_gone(&mut hull.child, streams, output)
     .await?;
     let wall = started.elapsed();
+    hull.ended_well();
     let cpu = match hull.cgroup.as_ref().and_then(Cgroup::cpu) {
         Some(cpu) => cpu,
         None => cpu_of(inside.init, shared.mode),
@@ -202,27 +169,20 @@ fn own_folder(run: &Path) -> Result<Layer, SandboxError> {
     }
 }
 
-/// Writes down the whole sandbox for the helper.
-fn describe(
-    shared: &Shared,
-    folder: &Path,
-    layers: &[Arc<Layer>],
-    execution: &Execution<'_>,
-    cgroup: Option<&Cgroup>,
-) -> Result<Spec, SandboxError> {
-    let plan = execution.plan;
-    let (uid, gid) = match plan.identity {
+/// Returns the uid and gid of the command.
+fn ids(identity: Identity) -> (u32, u32) {
+    match identity {
         Identity::SecondUid { uid, gid } => (uid, gid),
         Identity::SameUser => (geteuid().as_raw(), getegid().as_raw()),
-    };
-    let is_root = geteuid().is_root();
-    if is_root == (plan.identity == Identity::SameUser) {
-        return Err(SandboxError::CannotEnforce {
-            rule: "identity".to_owned(),
-            why: "root needs a second uid for the sandbox, and only root can give one".to_owned(),
-        });
     }
-    let mut views: Vec<Bind> = plan
+}
+
+async fn lay_ground(
+    shared: &Arc<Shared>,
+    execution: &Execution<'_>,
+) -> Result<Ground, SandboxError> {
+    let mut views: Vec<Bind> = execution
+        .plan
         .views
         .iter()
         .chain(&execution.views)
@@ -237,27 +197,49 @@ fn describe(
             target: Path::new(GATEWAY_SOCKET).with_file_name(""),
         });
     }
-    let mut layers: Vec<_> = layers.iter().map(|layer| layer.path().to_owned()).collect();
-    let files = match shared.mode {
-        Mode::Overlay => Files::Overlay,
-        Mode::Copy | Mode::Alone => Files::Copy,
-    };
-    let binds = match shared.mode {
-        Mode::Overlay | Mode::Copy => {
-            let bottom = folder.join("skeleton");
-            make_directory(&bottom).during("make", &bottom)?;
-            let binds = skeleton::build(&bottom, (uid, gid), &views)?;
-            layers.push(bottom);
-            binds
-        }
-        Mode::Alone => Vec::new(),
-    };
-    let mount_point = folder.join("mount");
-    make_directory(&mount_point).during("make", &mount_point)?;
-    let secret_canary = folder.join("canary");
-    fs::write(&secret_canary, "secret").during("write", &secret_canary)?;
-    fs::set_permissions(&secret_canary, Permissions::from_mode(0o644))
-        .during("write", &secret_canary)?;
+    if shared.mode == Mode::Alone {
+        // Nothing is mounted, and so nothing to mount on.
+        return Ok(Ground {
+            layers: Vec::new(),
+            binds: Vec::new(),
+        });
+    }
+    let ids = ids(execution.plan.identity);
+    if let Some(ground) = shared.grounds.find(ids, &views)? {
+        return Ok(ground);
+    }
+    let shared = Arc::clone(shared);
+    blocking(move || {
+        let new_path = || shared.new_path("ground").0;
+        shared.grounds.lay(ids, &views, new_path)
+    })
+    .await
+}
+
+/// The places of the host that a sandbox is made of.
+struct Places<'a> {
+    berth: &'a Berth,
+    layers: &'a [Arc<Layer>],
+    ground: Ground,
+}
+
+/// Writes down the whole sandbox for the helper.
+fn describe(
+    shared: &Shared,
+    places: Places<'_>,
+    execution: &Execution<'_>,
+    cgroup: Option<&Cgroup>,
+) -> Result<Spec, SandboxError> {
+    let plan = execution.plan;
+    let (uid, gid) = ids(plan.identity);
+    let is_root = geteuid().is_root();
+    if is_root == (plan.identity == Identity::SameUser) {
+        return Err(SandboxError::CannotEnforce {
+            rule: "identity".to_owned(),
+            why: "root needs a second uid for the sandbox, and only root can give one".to_owned(),
+        });
+    }
+    let layers = places.layers.iter().map(|layer| layer.path().to_owned());
     let mut env: Vec<_> = plan.env.iter().collect();
     env.retain(|(name, _)| !execution.env.contains_key(*name));
     env.extend(&execution.env);
@@ -268,16 +250,19 @@ fn describe(
     };
     Ok(Spec {
         runner_pid: nix::unistd::getpid().as_raw(),
-        status: folder.join("status"),
+        status: places.berth.status(),
         is_user_namespace: plan.identity == Identity::SameUser,
         uid,
         gid,
-        mount_point,
+        mount_point: places.berth.mount_point(),
         disk_bytes: limits.disk_bytes,
-        layers,
-        files,
+        layers: layers.chain(places.ground.layers).collect(),
+        files: match shared.mode {
+            Mode::Overlay => Files::Overlay,
+            Mode::Copy | Mode::Alone => Files::Copy,
+        },
         opaque: layer::opaque().to_owned(),
-        binds,
+        binds: places.ground.binds,
         has_host_network: execution.network == Network::Host,
         cgroup_joins: cgroup.map(Cgroup::joins).unwrap_or_default(),
         landlock: landlock(execution, shared.host.landlock_abi.cast_signed()),
@@ -287,7 +272,7 @@ fn describe(
             processes: cgroup.is_none().then_some(u64::from(limits.pids)),
             file_bytes: limits.disk_bytes,
         },
-        secret_canary,
+        secret_canary: shared.secret_canary(),
         argv: execution
             .argv
             .iter()
@@ -335,14 +320,18 @@ struct Inside {
 
 type StatusLines = Lines<BufReader<pipe::Receiver>>;
 
-/// Waits until the sandbox has proven itself; `None` when cancelled before that.
+/// Tells the helper what to build, and waits until the sandbox has proven itself; `None` when
+/// cancelled before that.
 async fn prove(
     child: &mut Child,
+    stdin: &mut Option<ChildStdin>,
     status: &mut StatusLines,
     spec: &Spec,
     execution: &Execution<'_>,
 ) -> Result<Option<Inside>, SandboxError> {
     let deadline = Deadline::now() + PATIENCE;
+    let text = framed(spec)?;
+    let mut untold = text.as_slice();
     let mut inside = None;
     let mut proof: Option<Box<Proof>> = None;
     let mut early = None;
@@ -350,6 +339,11 @@ async fn prove(
         let line = tokio::select! {
             biased;
             line = status.next_line() => parse(line)?,
+            n = write(stdin, untold), if !untold.is_empty() => {
+                // 0 from a helper that reads no more: what it says, or how it ends, is next.
+                untold = if n == 0 { &[] } else { &untold[n..] };
+                continue;
+            }
             exit = child.wait() => {
                 let exit = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
                 return Err(SandboxError::NotProven(format!("its outer stage ended: {exit}")));
@@ -387,6 +381,15 @@ async fn prove(
             return Ok(Some(Inside { init, files, early }));
         }
     }
+}
+
+/// Returns the description as the helper reads it: its length in eight bytes, then itself. What
+/// follows in standard input is the command's.
+fn framed(spec: &Spec) -> Result<Vec<u8>, SandboxError> {
+    let text =
+        serde_json::to_vec(spec).map_err(|error| SandboxError::Backend(error.to_string()))?;
+    let length = u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes();
+    Ok([length.as_slice(), &text].concat())
 }
 
 fn parse(line: std::io::Result<Option<String>>) -> Result<Status, SandboxError> {

@@ -67,16 +67,16 @@ fn open_up(path: &Path) -> io::Result<()> {
 }
 
 /// Writes entries into a layer, owned as a plan says.
-pub struct LayerWriter<'a> {
-    layer: &'a Layer,
+pub struct LayerWriter {
+    layer: Arc<Layer>,
     owners: Owners,
 }
 
-impl<'a> LayerWriter<'a> {
+impl LayerWriter {
     /// Starts the layer with the workspace and home directories.
-    pub fn new(layer: &'a Layer, plan: &Plan) -> Result<Self, SandboxError> {
+    pub fn new(layer: &Arc<Layer>, plan: &Plan) -> Result<Self, SandboxError> {
         let writer = Self {
-            layer,
+            layer: Arc::clone(layer),
             owners: Owners::new(plan),
         };
         let workspace = writer.at(WORKSPACE);

@@ -1,8 +1,12 @@
 //! The process backend: namespaces, an overlay, ownership, Landlock and seccomp.
 
+mod berth;
 mod cgroup;
 mod enforcement;
+mod etc;
+mod ground;
 mod helper;
+mod hull;
 mod keep;
 mod launch;
 mod layer;
@@ -28,6 +32,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use autoclave_policies::{Grant, HostCapabilities, Level, Plan, RepoPath};
 use futures::future::BoxFuture;
 
+use self::berth::Berths;
+use self::ground::Grounds;
 use self::helper::Helper;
 use self::layer::{During, Layer, LayerWriter, Layers};
 use self::mode::Mode;
@@ -36,7 +42,10 @@ use self::run_folder::RunFolder;
 use super::{
     BoxError, Enforcement, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot,
 };
-use crate::model::SnapshotEntry;
+use crate::model::{FileKind, SnapshotEntry};
+
+const BATCH_ENTRIES: usize = 256;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Runs commands as processes of this host, each in namespaces of its own.
 #[derive(Debug)]
@@ -64,6 +73,8 @@ struct Shared {
     host: HostCapabilities,
     mode: Mode,
     counter: AtomicU64,
+    berths: Berths,
+    grounds: Grounds,
 }
 
 impl Shared {
@@ -73,10 +84,9 @@ impl Shared {
         (self.folder.path().join(format!("{kind}-{number}")), number)
     }
 
-    fn new_folder(&self, kind: &str) -> Result<(PathBuf, u64), SandboxError> {
-        let (path, number) = self.new_path(kind);
-        layer::make_directory(&path).during("make", &path)?;
-        Ok((path, number))
+    /// A file that everybody might read and no sandbox may see.
+    fn secret_canary(&self) -> PathBuf {
+        self.folder.path().join("canary")
     }
 }
 
@@ -99,16 +109,21 @@ impl ProcessSandbox {
         if let (Mode::Alone, Some((uid, _))) = (mode, host.second_uid) {
             let_through(&options.state, folder.path(), uid)?;
         }
-        let helper = Helper::new().during("prepare", folder.path())?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                helper,
-                folder,
-                host,
-                mode,
-                counter: AtomicU64::new(0),
-            }),
-        })
+        let shared = Shared {
+            helper: Helper::new(folder.path()).during("prepare", folder.path())?,
+            folder,
+            host,
+            mode,
+            counter: AtomicU64::new(0),
+            berths: Berths::default(),
+            grounds: Grounds::default(),
+        };
+        let canary = shared.secret_canary();
+        fs::write(&canary, "secret")
+            .and_then(|()| fs::set_permissions(&canary, Permissions::from_mode(0o644)))
+            .during("write", &canary)?;
+        let shared = Arc::new(shared);
+        Ok(Self { shared })
     }
 
     fn level(&self) -> Level {
@@ -119,16 +134,24 @@ impl ProcessSandbox {
         Layer::new(self.shared.new_path("layer").0)
     }
 
-    fn imported(
+    async fn imported(
         &self,
         entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
         plan: &Plan,
     ) -> Result<Snapshot, SandboxError> {
-        let layer = self.new_layer()?;
-        let writer = LayerWriter::new(&layer, plan)?;
+        let layer = Arc::new(self.new_layer()?);
+        let mut writer = LayerWriter::new(&layer, plan)?;
         writer.home()?;
-        for entry in entries {
-            writer.write(&entry.map_err(SandboxError::Entries)?)?;
+        loop {
+            let batch = next_batch(entries)?;
+            if batch.is_empty() {
+                break;
+            }
+            writer = blocking(move || {
+                batch.iter().try_for_each(|entry| writer.write(entry))?;
+                Ok(writer)
+            })
+            .await?;
         }
         for grant in &plan.grants {
             if let Grant::Tree {
@@ -139,26 +162,25 @@ impl ProcessSandbox {
                 writer.directory(path)?;
             }
         }
-        Ok(Snapshot(Arc::new(Layers(vec![Arc::new(layer)]))))
+        Ok(Snapshot(Arc::new(Layers(vec![layer]))))
     }
 
-    fn derived(
+    async fn derived(
         &self,
         base: &Snapshot,
-        added: &[SnapshotEntry],
-        removed: &[RepoPath],
+        added: Vec<SnapshotEntry>,
+        removed: Vec<RepoPath>,
         plan: &Plan,
     ) -> Result<Snapshot, SandboxError> {
         let mut layers = layers(base)?.to_vec();
-        let layer = self.new_layer()?;
+        let layer = Arc::new(self.new_layer()?);
         let writer = LayerWriter::new(&layer, plan)?;
-        for entry in added {
-            writer.write(entry)?;
-        }
-        for path in removed {
-            writer.remove(path)?;
-        }
-        layers.insert(0, Arc::new(layer));
+        blocking(move || {
+            added.iter().try_for_each(|entry| writer.write(entry))?;
+            removed.iter().try_for_each(|path| writer.remove(path))
+        })
+        .await?;
+        layers.insert(0, layer);
         Ok(Snapshot(Arc::new(Layers(layers))))
     }
 }
@@ -189,6 +211,32 @@ fn let_through(state: &Path, folder: &Path, uid: u32) -> Result<(), SandboxError
     Ok(())
 }
 
+/// Takes as many entries as are read in a few milliseconds; none at the end.
+fn next_batch(
+    entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
+) -> Result<Vec<SnapshotEntry>, SandboxError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while batch.len() < BATCH_ENTRIES && bytes < BATCH_BYTES {
+        let Some(entry) = entries.next() else { break };
+        let entry = entry.map_err(SandboxError::Entries)?;
+        if let FileKind::File { bytes: text, .. } = &entry.kind {
+            bytes += text.len();
+        }
+        batch.push(entry);
+    }
+    Ok(batch)
+}
+
+/// Does what waits for files where the runtime's one thread does not wait with it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
+) -> Result<T, SandboxError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(SandboxError::Backend(error.to_string())))
+}
+
 /// Returns the layers of a snapshot of this backend.
 fn layers(snapshot: &Snapshot) -> Result<&[Arc<Layer>], SandboxError> {
     let parts: &dyn Any = &*snapshot.0;
@@ -212,7 +260,7 @@ impl Sandbox for ProcessSandbox {
         entries: &'a mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>> {
-        Box::pin(async move { self.imported(entries, plan) })
+        Box::pin(self.imported(entries, plan))
     }
 
     fn derive<'a>(
@@ -222,7 +270,7 @@ impl Sandbox for ProcessSandbox {
         removed: Vec<RepoPath>,
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>> {
-        Box::pin(async move { self.derived(base, &added, &removed, plan) })
+        Box::pin(self.derived(base, added, removed, plan))
     }
 
     fn execute<'a>(

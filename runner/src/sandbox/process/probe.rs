@@ -205,7 +205,7 @@ impl OutputSink for Silent {
 pub fn landlock_abi() -> u32 {
     static ABI: OnceLock<u32> = OnceLock::new();
     *ABI.get_or_init(|| {
-        let status = Helper::new().and_then(|helper| {
+        let status = Helper::new(&std::env::temp_dir()).and_then(|helper| {
             Command::new(helper.path())
                 .arg("landlock-abi")
                 .env_clear()

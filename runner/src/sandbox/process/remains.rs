@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use autoclave_policies::RepoPath;
+use futures::future::BoxFuture;
 
-use super::launch::Hull;
+use super::hull::Hull;
 use super::layer::{Layer, Layers};
 use super::upper::{self, Holds};
-use super::{Shared, keep};
-use crate::sandbox::{ChangeLimits, Changes, Remains, SandboxError, Snapshot};
+use super::{Shared, blocking, keep};
+use crate::sandbox::{Accept, ChangeLimits, Changes, Remains, SandboxError, Snapshot};
 
 /// The files of a sandbox in which nothing runs any more.
 pub struct ProcessRemains {
@@ -26,21 +26,25 @@ pub struct ProcessRemains {
 impl Remains for ProcessRemains {
     fn changes(
         &self,
-        accept: &dyn Fn(&RepoPath) -> bool,
+        accept: Accept,
         limits: ChangeLimits,
-    ) -> Result<Changes, SandboxError> {
-        upper::changes((&self.upper, self.holds), &self.layers, accept, limits)
+    ) -> BoxFuture<'_, Result<Changes, SandboxError>> {
+        let (upper, holds, layers) = (self.upper.clone(), self.holds, self.layers.clone());
+        let read = move || upper::changes((&upper, holds), &layers, &*accept, limits);
+        Box::pin(blocking(read))
     }
 
-    fn into_snapshot(self: Box<Self>) -> Result<Snapshot, SandboxError> {
-        let (path, _) = self.shared.new_path("layer");
-        let layer = keep::copy(&self.upper, path)?;
-        drop(self.hull);
-        let mut layers = vec![Arc::new(layer)];
-        if self.holds == Holds::Touched {
-            layers.extend(self.layers);
-        }
-        Ok(Snapshot(Arc::new(Layers(layers))))
+    fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>> {
+        Box::pin(blocking(move || {
+            let (path, _) = self.shared.new_path("layer");
+            let layer = keep::copy(&self.upper, path)?;
+            drop(self.hull);
+            let mut layers = vec![Arc::new(layer)];
+            if self.holds == Holds::Touched {
+                layers.extend(self.layers);
+            }
+            Ok(Snapshot(Arc::new(Layers(layers))))
+        }))
     }
 }
 
@@ -48,15 +52,12 @@ impl Remains for ProcessRemains {
 pub struct Untouched(pub Vec<Arc<Layer>>);
 
 impl Remains for Untouched {
-    fn changes(
-        &self,
-        _: &dyn Fn(&RepoPath) -> bool,
-        _: ChangeLimits,
-    ) -> Result<Changes, SandboxError> {
-        Ok(Changes::default())
+    fn changes(&self, _: Accept, _: ChangeLimits) -> BoxFuture<'_, Result<Changes, SandboxError>> {
+        Box::pin(std::future::ready(Ok(Changes::default())))
     }
 
-    fn into_snapshot(self: Box<Self>) -> Result<Snapshot, SandboxError> {
-        Ok(Snapshot(Arc::new(Layers(self.0))))
+    fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>> {
+        let snapshot = Snapshot(Arc::new(Layers(self.0)));
+        Box::pin(std::future::ready(Ok(snapshot)))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use autoclave_policies::{Grant, Identity, Level, Limits, Plan, RepoPath};
@@ -200,11 +201,10 @@ fn mutable(path: &RepoPath) -> bool {
     path.is_within(&self::path("free")) || *path == self::path("mixed/mutable.txt")
 }
 
-fn changes(finished: &Finished) -> Changes {
-    finished
-        .remains
-        .changes(&mutable, ChangeLimits::default())
-        .unwrap()
+async fn changes(finished: &Finished) -> Changes {
+    let limits = ChangeLimits::default();
+    let changes = finished.remains.changes(Arc::new(mutable), limits);
+    changes.await.unwrap()
 }
 
 fn write(name: &str, text: &str) -> Change {
@@ -222,7 +222,7 @@ async fn true_runs_and_changes_nothing() {
     for bench in benches().await {
         let (finished, output) = bench.shell("true").await;
         assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
-        assert_eq!(changes(&finished), Changes::default());
+        assert_eq!(changes(&finished).await, Changes::default());
     }
 }
 
@@ -231,7 +231,10 @@ async fn a_write_to_a_mutable_file_is_a_change() {
     for bench in benches().await {
         let (finished, output) = bench.shell("echo new > free/a.txt").await;
         assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
-        assert_eq!(changes(&finished).accepted, [write("free/a.txt", "new\n")]);
+        assert_eq!(
+            changes(&finished).await.accepted,
+            [write("free/a.txt", "new\n")]
+        );
     }
 }
 
@@ -272,7 +275,7 @@ async fn edits_creations_deletions_and_renames_are_changes() {
         sed -i s/m/M/ mixed/mutable.txt 2>/dev/null || echo M > mixed/mutable.txt";
         let (finished, output) = bench.shell(script).await;
         assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
-        let changes = changes(&finished);
+        let changes = changes(&finished).await;
         let script = ChangeKind::Write {
             bytes: b"n\n".to_vec(),
             executable: true,
@@ -317,7 +320,7 @@ async fn a_directory_made_anew_loses_what_it_held() {
         .shell("rm -r free && mkdir free 2>/dev/null; rm -r free/sub; mkdir free/sub; echo c > free/sub/c")
         .await;
         assert_eq!(finished.exit, Exit::Code(0));
-        let changes = changes(&finished);
+        let changes = changes(&finished).await;
         let delete = |name| Change {
             path: path(name),
             kind: ChangeKind::Delete,
@@ -468,15 +471,18 @@ async fn a_timeout_kills_daemons_too() {
 #[tokio::test(flavor = "current_thread")]
 async fn cancelling_kills_the_command() {
     for bench in benches().await {
-        let execution = bench.execution(&["sleep", "1000"]);
-        let cancel = execution.cancel.clone();
-        let mut output = Captured::default();
-        let run = bench.sandbox.execute(execution, &mut output);
-        let (finished, ()) = tokio::join!(run, async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            cancel.cancel();
-        });
+        let execution = bench.execution(&["sh", "-c", "echo up; exec sleep 1000"]);
+        let mut output = CancelWhenUp(execution.cancel.clone());
+        let finished = bench.sandbox.execute(execution, &mut output).await;
         assert_eq!(finished.unwrap().exit, Exit::Cancelled);
+    }
+}
+
+struct CancelWhenUp(CancellationToken);
+
+impl OutputSink for CancelWhenUp {
+    fn write(&mut self, _: Stream, _: &[u8]) {
+        self.0.cancel();
     }
 }
 
@@ -500,7 +506,7 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
         .shell("echo k > free/kept; rm free/a.txt; rm -r free/sub; mkdir free/sub; echo h > ~/h; truncate -s 20M free/sparse")
         .await;
         assert_eq!(finished.exit, Exit::Code(0));
-        bench.snapshot = finished.remains.into_snapshot().unwrap();
+        bench.snapshot = finished.remains.into_snapshot().await.unwrap();
         let (finished, output) = bench
             .shell("cat free/kept ~/h; ls free free/sub; stat -c %u free/kept")
             .await;
@@ -510,7 +516,7 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
             output,
             format!("k\nh\nfree:\nkept\nsparse\nsub\n\nfree/sub:\n{uid}\n")
         );
-        assert_eq!(changes(&finished), Changes::default());
+        assert_eq!(changes(&finished).await, Changes::default());
         let added = vec![file("free/a.txt", "again\n"), file("README.md", "r2\n")];
         let removed = vec![path("free/kept"), path("mixed/mutable.txt")];
         let derived = bench
@@ -527,25 +533,49 @@ async fn a_kept_result_is_the_start_of_the_next_execution() {
             "r2\nagain\nfree:\na.txt\nsparse\nsub\n\nmixed:\nimmutable.txt\n"
         );
         assert_eq!(
-            changes(&finished).accepted,
+            changes(&finished).await.accepted,
             [write("free/a.txt", "again\nx\n")]
         );
     }
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn nothing_is_left_on_the_host() {
+async fn executions_leave_nothing_that_grows_and_the_backend_nothing_at_all() {
+    let list = |folder: &std::path::Path| {
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
     for bench in benches().await {
         let folder = bench.sandbox.shared.folder.path().to_owned();
-        let (finished, _) = bench.shell("true").await;
-        drop(finished);
-        let left: Vec<_> = std::fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        let mut left = left;
-        left.sort();
-        assert_eq!(left, ["layer-0", "lock"]);
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            drop(bench.shell("echo x > free/a.txt").await.0);
+            seen.push(list(&folder));
+        }
+        let (expected, berth): (&[&str], _) = match bench.mode() {
+            Mode::Overlay | Mode::Copy => (
+                &["berth-2", "canary", "ground-1", "layer-0", "lock"],
+                folder.join("berth-2"),
+            ),
+            Mode::Alone => (
+                &["berth-1", "canary", "layer-0", "lock"],
+                folder.join("berth-1"),
+            ),
+        };
+        assert_eq!(seen[0], expected);
+        assert_eq!((&seen[1], &seen[2]), (&seen[0], &seen[0]));
+        assert_eq!(list(&berth), ["mount", "status"]);
+        assert_eq!(list(&berth.join("mount")), [] as [&str; 0]);
+        // Two at once need two berths, and both are used again.
+        let (one, two) = tokio::join!(bench.shell("true"), bench.shell("true"));
+        drop((one, two));
+        assert_eq!(list(&folder).len(), seen[0].len() + 1);
+        drop(bench.shell("true").await.0);
+        assert_eq!(list(&folder).len(), seen[0].len() + 1);
         drop(bench);
         assert!(!folder.exists());
     }
@@ -659,7 +689,8 @@ async fn what_is_not_a_plain_change_is_dropped_by_name() {
             total_bytes: 1000,
             path_bytes: 100,
         };
-        let found = finished.remains.changes(&mutable, limits).unwrap();
+        let found = finished.remains.changes(Arc::new(mutable), limits);
+        let found = found.await.unwrap();
         assert_eq!(found.accepted, [write("free/ok", "ok\n")]);
         let dropped: Vec<_> = found
             .dropped
@@ -1005,8 +1036,8 @@ async fn cancelled_before_its_proof_is_cancelled_all_the_same() {
         let mut output = Captured::default();
         let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
         assert_eq!(finished.exit, Exit::Cancelled);
-        assert_eq!(changes(&finished), Changes::default());
-        let kept = finished.remains.into_snapshot().unwrap();
+        assert_eq!(changes(&finished).await, Changes::default());
+        let kept = finished.remains.into_snapshot().await.unwrap();
         let mut execution = bench.execution(&["cat", "free/a.txt"]);
         execution.snapshot = &kept;
         let ran = bench.sandbox.execute(execution, &mut output).await.unwrap();

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use autoclave_enter::{Files, Landlock, Spec};
 use autoclave_policies::Sockets;
 
+use super::etc;
 use super::layer::{During, make_directory};
 use super::places::Places;
-use super::skeleton;
 use crate::sandbox::{Execution, GATEWAY_SOCKET, HOME, Network, SandboxError, WORKSPACE};
 
 /// Readable beside the system's programs and configuration. Processes' memory and environment
@@ -96,7 +96,7 @@ pub fn adapt(
         readable: READABLE
             .iter()
             .map(PathBuf::from)
-            .chain(skeleton::etc())
+            .chain(etc::host_paths())
             .chain(views().map(|view| view.source.clone()))
             .chain([copy.clone(), tmp.clone()])
             .collect(),

@@ -179,7 +179,7 @@ struct Stage {
 impl Stage {
     fn new() -> Outcome<Self> {
         let state = tempfile::tempdir_in("/var/tmp")?;
-        let sandbox = ProcessSandbox::new(ProcessOptions {
+        let sandbox = ProcessSandbox::new(&ProcessOptions {
             state: state.path().to_owned(),
             run_label: format!("bench-{}", std::process::id()),
             without: Vec::new(),

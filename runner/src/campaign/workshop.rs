@@ -98,7 +98,7 @@ impl Workshop {
                 refusals: refusals.iter().map(told).collect(),
             }
         })?;
-        let sandbox = ProcessSandbox::new(ProcessOptions {
+        let sandbox = ProcessSandbox::new(&ProcessOptions {
             state: host.state.clone(),
             run_label: marker.name.clone(),
             without: host.without.clone(),

@@ -180,7 +180,9 @@ impl Cgroup {
 
     /// Kills what is left of the dead run called `run`, and removes its groups.
     pub fn sweep(run: &str) {
-        Self::named(run).iter().for_each(|folder| remove(folder));
+        for folder in Self::named(run) {
+            remove(&folder);
+        }
     }
 
     /// Returns the groups of the run called `run`, under every controller.

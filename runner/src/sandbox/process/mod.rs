@@ -97,9 +97,9 @@ impl ProcessSandbox {
     ///
     /// [`SandboxError::Io`] when the directory cannot be made, [`SandboxError::CannotEnforce`]
     /// when this host lacks a layer that every level needs.
-    pub fn new(options: ProcessOptions) -> Result<Self, SandboxError> {
+    pub fn new(options: &ProcessOptions) -> Result<Self, SandboxError> {
         let host = probe(&options.state, &options.without);
-        Self::on(host, &options)
+        Self::on(host, options)
     }
 
     /// As [`Self::new`], on a host of which everything is known.

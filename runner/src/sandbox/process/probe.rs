@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -52,13 +54,14 @@ impl FromStr for Feature {
 }
 
 /// Returns what this host can enforce with files kept under `state`, as if it had none of
-/// `without`. Tries it with a sandbox of its own, once in a process for each folder.
+/// `without`. Tries it with a sandbox of its own, once in a process for each file system.
 pub fn probe(state: &Path, without: &[Feature]) -> HostCapabilities {
     // Shared by all threads because what a host can do is a fact about the process.
-    static FOUND: Mutex<BTreeMap<PathBuf, HostCapabilities>> = Mutex::new(BTreeMap::new());
+    static FOUND: Mutex<BTreeMap<u64, HostCapabilities>> = Mutex::new(BTreeMap::new());
+    let existing = state.ancestors().find_map(|path| fs::metadata(path).ok());
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
     let mut host = found
-        .entry(state.to_owned())
+        .entry(existing.map_or(0, |found| found.dev()))
         .or_insert_with(|| find(state))
         .clone();
     drop(found);
@@ -123,24 +126,33 @@ fn attempt(state: &Path, host: &HostCapabilities) -> Result<(), String> {
 }
 
 async fn attempted(state: &Path, host: &HostCapabilities) -> Result<(), String> {
-    let text = |error: SandboxError| match error {
-        SandboxError::NotProven(why) | SandboxError::CannotEnforce { why, .. } => why,
-        other => other.to_string(),
-    };
+    match made_anew(state, host).await {
+        // All layers were proven, and that there is no shell in /usr is no fault of theirs; or the
+        // state directory is at fault, of which whoever makes the real sandbox is told.
+        Ok(Exit::Code(0) | Exit::NotStarted { .. })
+        | Err(SandboxError::Io { .. } | SandboxError::Entries(_)) => Ok(()),
+        Ok(exit) => Err(format!("a folder could not be made anew: {exit:?}")),
+        Err(SandboxError::NotProven(why) | SandboxError::CannotEnforce { why, .. }) => Err(why),
+        Err(error @ SandboxError::Backend(_)) => Err(error.to_string()),
+    }
+}
+
+async fn made_anew(state: &Path, host: &HostCapabilities) -> Result<Exit, SandboxError> {
     let options = ProcessOptions {
         state: state.to_owned(),
         run_label: "probe".to_owned(),
         without: Vec::new(),
     };
-    let sandbox = ProcessSandbox::on(host.clone(), &options).map_err(text)?;
-    let folder = RepoPath::try_from("folder").map_err(|error| error.to_string())?;
+    let sandbox = ProcessSandbox::on(host.clone(), &options)?;
+    let folder =
+        RepoPath::try_from("folder").map_err(|error| SandboxError::Backend(error.to_string()))?;
     let plan = plan(host, folder.clone(), sandbox.level());
     let mut entries = [Ok(SnapshotEntry {
         path: folder,
         kind: FileKind::Directory,
     })]
     .into_iter();
-    let snapshot = sandbox.import(&mut entries, &plan).await.map_err(text)?;
+    let snapshot = sandbox.import(&mut entries, &plan).await?;
     let execution = Execution {
         snapshot: &snapshot,
         plan: &plan,
@@ -154,15 +166,8 @@ async fn attempted(state: &Path, host: &HostCapabilities) -> Result<(), String> 
         timeout: Duration::from_secs(20),
         cancel: CancellationToken::new(),
     };
-    let finished = sandbox
-        .execute(execution, &mut Silent)
-        .await
-        .map_err(text)?;
-    match finished.exit {
-        // All layers were proven; that there is no shell in /usr is no fault of theirs.
-        Exit::Code(0) | Exit::NotStarted { .. } => Ok(()),
-        exit => Err(format!("a folder could not be made anew: {exit:?}")),
-    }
+    let finished = sandbox.execute(execution, &mut Silent).await?;
+    Ok(finished.exit)
 }
 
 fn plan(host: &HostCapabilities, folder: RepoPath, level: Level) -> Plan {

@@ -23,7 +23,8 @@ struct Bench {
     sandbox: ProcessSandbox,
     plan: Plan,
     snapshot: Snapshot,
-    _state: Option<TempDir>,
+    /// Removed with the bench, unless others use it.
+    state: Option<TempDir>,
 }
 
 #[derive(Default)]
@@ -123,12 +124,12 @@ async fn bench() -> Bench {
 async fn bench_without(without: &[Feature]) -> Bench {
     let state = tempfile::tempdir().unwrap();
     let mut bench = bench_in(state.path(), without).await;
-    bench._state = Some(state);
+    bench.state = Some(state);
     bench
 }
 
 async fn bench_in(state: &std::path::Path, without: &[Feature]) -> Bench {
-    let sandbox = ProcessSandbox::new(ProcessOptions {
+    let sandbox = ProcessSandbox::new(&ProcessOptions {
         state: state.to_owned(),
         run_label: "test".to_owned(),
         without: without.to_vec(),
@@ -150,7 +151,7 @@ async fn bench_in(state: &std::path::Path, without: &[Feature]) -> Bench {
         sandbox,
         plan,
         snapshot,
-        _state: None,
+        state: None,
     }
 }
 
@@ -1023,7 +1024,7 @@ fn a_host_without_landlock_or_seccomp_runs_nothing() {
             run_label: "test".to_owned(),
             without,
         };
-        let error = ProcessSandbox::new(options).unwrap_err();
+        let error = ProcessSandbox::new(&options).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
 }

@@ -188,8 +188,18 @@ struct Unreadable {
 ///
 /// # Errors
 ///
-/// [`Exit::Internal`] when no private directory can be made.
+/// [`Exit::Internal`] when no private directory can be made, [`Exit::Usage`] for a word in
+/// `AUTOCLAVE_WITHOUT` that names nothing.
 pub fn host_facts() -> Result<HostFacts, Failure> {
+    let without = std::env::var("AUTOCLAVE_WITHOUT").unwrap_or_default();
+    let without = without
+        .split(',')
+        .filter(|word| !word.is_empty())
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|problem: String| {
+            Failure::new(Exit::Usage, format!("in AUTOCLAVE_WITHOUT {problem}"))
+        })?;
     let state = match std::env::var_os("AUTOCLAVE_STATE_DIR") {
         Some(state) => PathBuf::from(state),
         // /var/tmp is on disk where /tmp may be in memory; the uid keeps users apart.
@@ -200,6 +210,7 @@ pub fn host_facts() -> Result<HostFacts, Failure> {
         home: std::env::home_dir(),
         path: std::env::var_os("PATH"),
         state,
+        without,
     })
 }
 
@@ -224,7 +235,8 @@ fn private_dir(path: &std::path::Path) -> Result<(), Failure> {
         .map_err(|cause| failure(format!("could not look at `{}`: {cause}", path.display())))?;
     let ours = metadata.is_dir()
         && metadata.uid() == nix::unistd::geteuid().as_raw()
-        && metadata.mode() & 0o777 == 0o700;
+        // Others may be let through to a sandbox's own files, never to list or read.
+        && metadata.mode() & 0o766 == 0o700;
     if ours {
         Ok(())
     } else {

@@ -7,19 +7,20 @@ use std::io;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use autoclave_enter::{Landlock, Proof, Rlimits, Spec, Status};
+use autoclave_enter::{Files, Landlock, Proof, Rlimits, Spec, Status};
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid, setsid};
+use nix::sys::signal::kill;
+use nix::unistd::{Gid, Pid, Uid, geteuid, setgroups, setresgid, setresuid, setsid};
 use seccompiler::sock_filter;
 
 use crate::stage;
@@ -108,8 +109,14 @@ fn limit(rlimits: &Rlimits) -> Result<(), Failure> {
 fn drop_identity(spec: &Spec) -> Result<(), Failure> {
     let lost = |what: &'static str| move |_| Failure::new(what, 0);
     caps::clear(None, caps::CapSet::Ambient).map_err(lost("drop ambient capabilities"))?;
-    caps::clear(None, caps::CapSet::Bounding).map_err(lost("drop bounding capabilities"))?;
-    if !spec.is_user_namespace {
+    // Without this capability there is none to drop, and no_new_privs keeps it so.
+    if caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SETPCAP)
+        .map_err(lost("read capabilities"))?
+    {
+        caps::clear(None, caps::CapSet::Bounding).map_err(lost("drop bounding capabilities"))?;
+    }
+    // An ordinary user, with a user namespace or without, stays who it is.
+    if geteuid().is_root() {
         let (uid, gid) = (Uid::from_raw(spec.uid), Gid::from_raw(spec.gid));
         setgroups(&[]).during("drop groups")?;
         setresgid(gid, gid, gid).during("change the group")?;
@@ -154,12 +161,19 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
     let file_write: BitFlags<AccessFs> = AccessFs::WriteFile | AccessFs::Truncate;
     let device = AccessFs::from_all(abi) & AccessFs::IoctlDev;
     let tree = AccessFs::from_all(abi) & !(AccessFs::MakeChar | AccessFs::MakeBlock) & !device;
-    let mut created = ruleset.create()?.add_rule(PathBeneath::new(
-        PathFd::new("/")?,
-        AccessFs::from_read(abi),
-    ))?;
-    let private = ["/tmp", "/dev/shm"].map(PathBuf::from);
-    for path in private.iter().chain(&landlock.trees) {
+    if landlock.denies_tcp {
+        ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+    }
+    let mut created = ruleset.create()?;
+    for path in &landlock.readable {
+        let rights = if path.is_dir() {
+            AccessFs::from_read(abi)
+        } else {
+            AccessFs::from_read(abi) & AccessFs::from_file(abi)
+        };
+        created = grant(created, path, rights)?;
+    }
+    for path in &landlock.trees {
         created = grant(created, path, tree)?;
     }
     for path in &landlock.files {
@@ -172,7 +186,12 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
     for path in ["/dev/null", "/dev/zero", "/dev/full"] {
         created = grant(created, Path::new(path), AccessFs::WriteFile.into())?;
     }
-    for path in ["/dev/tty", "/dev/pts"] {
+    let terminals: &[&str] = if landlock.has_terminals {
+        &["/dev/tty", "/dev/pts"]
+    } else {
+        &[]
+    };
+    for path in terminals {
         created = grant(
             created,
             Path::new(path),
@@ -228,6 +247,12 @@ fn prove(spec: &Spec, is_landlocked: bool) -> Result<Proof, Failure> {
         write_system: create("/usr/autoclave-canary"),
         read_secret: File::open(&spec.secret_canary).err().map(|e| errno_of(&e)),
         connect: (!spec.has_host_network).then(connect_out).flatten(),
+        signal: match spec.files {
+            Files::Overlay | Files::Copy => None,
+            Files::Unmounted(_) => kill(Pid::from_raw(spec.runner_pid), None)
+                .err()
+                .map(|errno| errno as i32),
+        },
     })
 }
 

@@ -1,6 +1,8 @@
-//! The words that the runner and its helper share.
+//! What the runner and its helper share: their words, and how a file is copied.
 
+mod contents;
 mod paths;
 mod spec;
 
-pub use spec::{Bind, Instruction, Landlock, Proof, Rlimits, Spec, Status};
+pub use contents::copy_contents;
+pub use spec::{Bind, Files, Instruction, Landlock, Proof, Rlimits, Spec, Status};

@@ -1,9 +1,12 @@
 //! Enters the process sandbox in three stages, each a child of the one before.
 //!
 //! `outside` makes the namespaces and mounts, `init` is pid 1 within, `command` puts every layer
-//! in force, proves it, and becomes the command.
+//! in force, proves it, and becomes the command. Where there are no namespaces, `alone` stands
+//! for the first two.
 
+mod alone;
 mod command;
+mod copies;
 mod init;
 mod mounts;
 mod outside;

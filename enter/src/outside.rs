@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use autoclave_enter::{Spec, Status};
+use autoclave_enter::{Files, Spec, Status};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -16,7 +16,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getgid, getppid, getuid, pause, read};
 
 use crate::status::{Channel, During, Failure};
-use crate::{init, mounts, stage};
+use crate::{alone, init, mounts, stage};
 
 /// Builds the sandbox that standard input describes, and holds it until killed.
 pub fn run() -> ExitCode {
@@ -29,6 +29,9 @@ pub fn run() -> ExitCode {
     let Ok(mut channel) = Channel::open(&spec.status) else {
         return ExitCode::from(5);
     };
+    if let Files::Unmounted(copy) = &spec.files {
+        return alone::run(&spec, copy, &mut channel);
+    }
     match hold(&spec, &mut channel) {
         // Open until the runner has read what it wants of them.
         Ok(_files) => loop {
@@ -73,9 +76,7 @@ fn hold(spec: &Spec, channel: &mut Channel) -> Result<File, Failure> {
         .write(true)
         .open("/dev/null")
         .during("open /dev/null")?;
-    for file in &spec.cgroup_joins {
-        fs::write(file, "0").during(&format!("join the cgroup {}", file.display()))?;
-    }
+    join_cgroup(spec)?;
     separate(spec)?;
     // After the change of namespaces, which may clear it.
     prctl::set_pdeathsig(Signal::SIGKILL).during("tie the sandbox to the runner")?;
@@ -98,6 +99,13 @@ fn hold(spec: &Spec, channel: &mut Channel) -> Result<File, Failure> {
         .during("wait for the sandbox's init")?;
     channel.send(&Status::Gone).during("report")?;
     Ok(files)
+}
+
+pub fn join_cgroup(spec: &Spec) -> Result<(), Failure> {
+    for file in &spec.cgroup_joins {
+        fs::write(file, "0").during(&format!("join the cgroup {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Leaves the host's namespaces.

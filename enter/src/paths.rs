@@ -41,6 +41,9 @@ mod tests {
         let raw = PathBuf::from(OsString::from_vec(b"raw\xff".to_vec()));
         let landlock = Landlock {
             abi: 3,
+            readable: Vec::new(),
+            denies_tcp: false,
+            has_terminals: false,
             trees: odd.to_vec(),
             files: vec![raw],
         };

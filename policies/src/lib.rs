@@ -22,7 +22,7 @@ pub use compile::{PlanRequest, Refusal, compile};
 pub use diagnostic::{Problem, Problems, Source};
 pub use glob::{Glob, InvalidGlob};
 pub use harness::files_named_by;
-pub use host::HostCapabilities;
+pub use host::{Ability, HostCapabilities};
 pub use host_policy::{HostPolicy, is_sandboxes_own, lies_in};
 pub use limits::Limits;
 pub use path::{InvalidPath, RepoPath};

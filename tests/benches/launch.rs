@@ -190,17 +190,19 @@ struct Stage {
 impl Stage {
     fn new() -> Outcome<Self> {
         let state = tempfile::tempdir_in("/var/tmp")?;
-        let sandbox = ProcessSandbox::new(ProcessOptions {
+        let sandbox = ProcessSandbox::new(&ProcessOptions {
             state: state.path().to_owned(),
             run_label: format!("bench-{}", std::process::id()),
+            without: Vec::new(),
         })?;
         let tree = RepoPath::try_from("src")?;
         let plan = Plan {
             version: 1,
             level: Level::Sealed,
-            identity: probe().second_uid.map_or(Identity::SameUser, |(uid, gid)| {
-                Identity::SecondUid { uid, gid }
-            }),
+            identity: probe(state.path(), &[]).second_uid.map_or(
+                Identity::SameUser,
+                |(uid, gid)| Identity::SecondUid { uid, gid },
+            ),
             grants: vec![Grant::Tree {
                 path: tree,
                 created: false,

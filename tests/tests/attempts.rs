@@ -150,6 +150,7 @@ impl Lab {
             fresh: true,
             service: None,
             host: HostFacts {
+                without: Vec::new(),
                 home: None,
                 path: Some("/usr/local/bin:/usr/bin:/bin".into()),
                 state: state.clone(),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::CampaignError;
 use crate::ledger::{Lock, LockError};
-use crate::sandbox::process::{ProcessOptions, sweep};
+use crate::sandbox::process::sweep;
 
 const LOCK: &str = "lock";
 
@@ -91,11 +91,9 @@ pub(super) fn dead(state: &Path) -> Result<Vec<String>, CampaignError> {
 
 /// The lock goes last: as long as something is left, the next start finds it.
 fn clear(state: &Path, label: &str) {
-    let is_gone = sweep(&ProcessOptions {
-        state: state.to_owned(),
-        run_label: label.to_owned(),
-    });
-    if is_gone && let Err(cause) = fs::remove_file(lock_path(state, label)) {
+    if sweep(state, label)
+        && let Err(cause) = fs::remove_file(lock_path(state, label))
+    {
         tracing::warn!(%cause, label, "could not remove the lock of a place");
     }
 }

@@ -169,6 +169,7 @@ mod tests {
         let config = parse_config(&text, "c", Dialect::Autoclave, &none).unwrap();
         let entries = ["tools/bin", ".cargo/bin", "elsewhere"].map(|entry| home.join(entry));
         let host = HostFacts {
+            without: Vec::new(),
             home: Some(home.to_owned()),
             path: Some(std::env::join_paths(entries).unwrap()),
             state: PathBuf::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use autoclave_policies::{
-    Class, EntryKind, Glob, HostCapabilities, Plan, Policy, PolicyRules, RepoPath, Tree, compile,
+    Class, EntryKind, Glob, Plan, Policy, PolicyRules, Refusal, RepoPath, Tree, compile,
     files_named_by,
 };
 
@@ -18,7 +18,7 @@ use crate::event::Executions;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{AgentGit, Repo, TreeKind};
-use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
+use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox, probe};
 use crate::sandbox::{Accept, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
@@ -30,6 +30,8 @@ pub struct HostFacts {
     pub path: Option<OsString>,
     /// A private directory for snapshots and sockets; created with mode 700 when missing.
     pub state: PathBuf,
+    /// What to do without although the host may have it; simulates lesser hosts.
+    pub without: Vec<Feature>,
 }
 
 /// A marker on a base commit, with the sandbox that fits it.
@@ -102,15 +104,7 @@ impl Workshop {
             .collect();
         let harness = harness_files(&marker, &tree);
         let policy = compile_policy(&marker, harness.clone())?;
-        let probe = probe();
-        let capabilities = HostCapabilities {
-            second_uid: probe.second_uid,
-            namespaces: probe.namespaces,
-            overlay: probe.overlay,
-            landlock_abi: probe.landlock_abi,
-            seccomp: probe.seccomp,
-            cgroup: probe.cgroup,
-        };
+        let capabilities = probe(&host.state, &host.without);
         let has_mutable = tree
             .entries()
             .any(|(path, _)| policy.class_of(path) == Class::Mutable);
@@ -118,13 +112,14 @@ impl Workshop {
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
                 marker: marker.name.clone(),
-                refusals: refusals.iter().map(ToString::to_string).collect(),
+                refusals: refusals.iter().map(told).collect(),
             }
         })?;
         let berth = Berth::take(&host.state)?;
-        let sandbox = ProcessSandbox::new(ProcessOptions {
+        let sandbox = ProcessSandbox::new(&ProcessOptions {
             state: host.state.clone(),
             run_label: berth.label().to_owned(),
+            without: host.without.clone(),
         })?;
         Ok(Self {
             repo,
@@ -291,6 +286,14 @@ impl Workshop {
 
     fn is_hidden(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Hidden
+    }
+}
+
+/// Says what cannot be enforced and what comes nearest.
+fn told(refusal: &Refusal) -> String {
+    match &refusal.nearest {
+        Some(nearest) => format!("{refusal}; {nearest}"),
+        None => refusal.to_string(),
     }
 }
 

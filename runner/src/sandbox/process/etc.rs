@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::layer::{During, make_directory};
 use crate::sandbox::{HOME, SandboxError};
@@ -34,6 +34,11 @@ const COPIED: &[&str] = &[
 ];
 const READABLE: u32 = 0o4;
 const ENTERABLE: u32 = 0o5;
+
+/// Returns what of the host's /etc every sandbox may read.
+pub fn host_paths() -> impl Iterator<Item = PathBuf> {
+    COPIED.iter().map(|name| Path::new("/etc").join(name))
+}
 
 /// Fills the empty directory `etc` for a command that is `uid` and `gid`.
 pub fn fill(etc: &Path, (uid, gid): (u32, u32)) -> Result<(), SandboxError> {

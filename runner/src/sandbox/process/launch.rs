@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use autoclave_enter::{Bind, Landlock, Proof, Rlimits, Spec, Status};
+use autoclave_enter::{Bind, Files, Landlock, Proof, Rlimits, Spec, Status};
 use autoclave_policies::{Grant, Identity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getegid, geteuid};
@@ -17,12 +17,15 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant as Deadline, sleep_until};
 
-use super::berth::Berth;
 use super::cgroup::Cgroup;
 use super::ground::Ground;
 use super::hull::Hull;
-use super::layer::{During, Layer};
-use super::{Shared, blocking, proof};
+use super::layer::{self, During, Layer};
+use super::mode::Mode;
+use super::remains::Untouched;
+use super::slot::Slot;
+use super::upper::Holds;
+use super::{Shared, blocking, proof, unmounted};
 use crate::sandbox::{
     Execution, Exit, Finished, GATEWAY_SOCKET, HOME, Network, OWN_ENV, OutputSink, SandboxError,
     Stream, WORKSPACE,
@@ -30,6 +33,9 @@ use crate::sandbox::{
 
 /// How long a sandbox may take from its start to its proof, or from its end to the last word.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How a command ends that the kernel kills for memory, and how its shell tells it.
+const KILLED: i32 = Signal::SIGKILL as i32;
+const KILLED_IN_SHELL: i32 = 128 + KILLED;
 const CHUNK: usize = 64 << 10;
 
 /// Runs `execution` on the layers of its snapshot.
@@ -40,26 +46,36 @@ pub async fn run(
     output: &mut dyn OutputSink,
 ) -> Result<Finished, SandboxError> {
     let ground = lay_ground(shared, &execution).await?;
-    let berth = shared.berths.take(|| shared.new_path("berth").0)?;
+    let slot = shared.slots.take(|| shared.new_path("slot").0)?;
     let (_, number) = shared.new_path("execution");
-    let cgroup = Cgroup::new(
-        &format!("{}-{number}", shared.label),
-        &execution.plan.limits,
-    );
-    let spec = describe(
-        Places {
-            berth: &berth,
-            layers,
-            ground,
-            secret_canary: shared.secret_canary(),
-        },
-        &execution,
-        cgroup.as_ref(),
-    )?;
+    let cgroup = if shared.host.cgroup {
+        let name = format!("{}-{number}", shared.folder.name());
+        let cgroup = Cgroup::new(&name, &execution.plan.limits);
+        Some(cgroup.ok_or_else(|| SandboxError::CannotEnforce {
+            rule: "limits".to_owned(),
+            why: "cgroups could be made here before, and now cannot".to_owned(),
+        })?)
+    } else {
+        None
+    };
+    let own = match shared.mode {
+        Mode::Overlay | Mode::Copy => None,
+        Mode::Alone => Some(own_folder(shared.folder.path())?),
+    };
+    let places = Places {
+        slot: &slot,
+        layers,
+        ground,
+    };
+    let mut spec = describe(shared, places, &execution, cgroup.as_ref())?;
+    if let Some(own) = &own {
+        unmounted::adapt(&mut spec, own.path(), &execution)?;
+    }
     let status = pipe::OpenOptions::new()
         .read_write(true)
         .open_receiver(&spec.status)
         .during("open", &spec.status)?;
+    let since = SystemTime::now();
     let mut child = Command::new(shared.helper.path())
         .arg("outside")
         .env_clear()
@@ -73,7 +89,7 @@ pub async fn run(
         .during("start", Path::new("autoclave-enter"))?;
     // Taken now: waiting for a child closes its standard input.
     let mut streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let mut hull = Hull::new(shared, child, berth, cgroup);
+    let mut hull = Hull::new(shared, child, slot, cgroup, own);
     let mut status = BufReader::with_capacity(4096, status).lines();
     let inside = prove(
         &mut hull.child,
@@ -83,11 +99,23 @@ pub async fn run(
         &execution,
     )
     .await?;
+    let Some(inside) = inside else {
+        return Ok(Finished {
+            exit: Exit::Cancelled,
+            wall: Duration::ZERO,
+            cpu: Duration::ZERO,
+            remains: Box::new(Untouched(layers.to_vec())),
+        });
+    };
     let started = Instant::now();
     let exit = Watch {
         execution: &execution,
         init: inside.init,
-        ended: inside.ended,
+        early: inside.early,
+        end: match shared.mode {
+            Mode::Overlay | Mode::Copy => Signal::SIGKILL,
+            Mode::Alone => Signal::SIGUSR1,
+        },
         status,
     }
     .until_gone(&mut hull.child, streams, output)
@@ -96,28 +124,52 @@ pub async fn run(
     hull.ended_well();
     let cpu = match hull.cgroup.as_ref().and_then(Cgroup::cpu) {
         Some(cpu) => cpu,
-        None => cpu_of(inside.init),
+        None => cpu_of(inside.init, shared.mode),
     };
     let is_out_of_memory = hull.cgroup.as_ref().is_some_and(Cgroup::is_out_of_memory);
     let exit = match exit {
-        Exit::Code(0) | Exit::TimedOut | Exit::Cancelled | Exit::NotStarted { .. } => exit,
-        Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory if is_out_of_memory => {
-            Exit::OutOfMemory
-        }
-        Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory => exit,
+        Exit::Signal(KILLED) | Exit::Code(KILLED_IN_SHELL) if is_out_of_memory => Exit::OutOfMemory,
+        other => other,
     };
-    let outer = hull.child.id().unwrap_or_default();
+    let (upper, holds) = match (&spec.files, hull.child.id()) {
+        (Files::Unmounted(copy), _) => (copy.clone(), Holds::Everything { since }),
+        (files, outer) => {
+            let outer = outer.unwrap_or_default();
+            let upper = PathBuf::from(format!("/proc/{outer}/fd/{}/upper", inside.files));
+            match files {
+                Files::Copy => (upper, Holds::Everything { since }),
+                Files::Overlay | Files::Unmounted(_) => (upper, Holds::Touched),
+            }
+        }
+    };
     Ok(Finished {
         exit,
         wall,
         cpu,
         remains: Box::new(super::remains::ProcessRemains {
-            upper: PathBuf::from(format!("/proc/{outer}/fd/{}/upper", inside.files)),
+            upper,
+            holds,
             layers: layers.to_vec(),
             shared: Arc::clone(shared),
             hull,
         }),
     })
+}
+
+/// Makes the first free one of the folders for commands' own files: one execution after the other
+/// is in the same place, so that an agent finds its sessions again.
+fn own_folder(run: &Path) -> Result<Layer, SandboxError> {
+    let mut number: u64 = 0;
+    loop {
+        match Layer::new(run.join(format!("own-{number}"))) {
+            Err(SandboxError::Io { cause, .. })
+                if cause.kind() == std::io::ErrorKind::AlreadyExists =>
+            {
+                number += 1;
+            }
+            made => return made,
+        }
+    }
 }
 
 /// Returns the uid and gid of the command.
@@ -148,6 +200,13 @@ async fn lay_ground(
             target: Path::new(GATEWAY_SOCKET).with_file_name(""),
         });
     }
+    if shared.mode == Mode::Alone {
+        // Nothing is mounted, and so nothing to mount on.
+        return Ok(Ground {
+            layers: Vec::new(),
+            binds: Vec::new(),
+        });
+    }
     let ids = ids(execution.plan.identity);
     if let Some(ground) = shared.grounds.find(ids, &views)? {
         return Ok(ground);
@@ -162,14 +221,14 @@ async fn lay_ground(
 
 /// The places of the host that a sandbox is made of.
 struct Places<'a> {
-    berth: &'a Berth,
+    slot: &'a Slot,
     layers: &'a [Arc<Layer>],
     ground: Ground,
-    secret_canary: PathBuf,
 }
 
 /// Writes down the whole sandbox for the helper.
 fn describe(
+    shared: &Shared,
     places: Places<'_>,
     execution: &Execution<'_>,
     cgroup: Option<&Cgroup>,
@@ -189,26 +248,35 @@ fn describe(
     env.extend(plan.env.clone());
     env.extend(execution.env.clone());
     let limits = &plan.limits;
+    let sockets = match shared.mode {
+        Mode::Overlay | Mode::Copy => None,
+        Mode::Alone => unmounted::sockets(&execution.network),
+    };
     Ok(Spec {
         runner_pid: nix::unistd::getpid().as_raw(),
-        status: places.berth.status(),
+        status: places.slot.status(),
         is_user_namespace: plan.identity == Identity::SameUser,
         uid,
         gid,
-        mount_point: places.berth.mount_point(),
+        mount_point: places.slot.mount_point(),
         disk_bytes: limits.disk_bytes,
         layers: layers.chain(places.ground.layers).collect(),
+        files: match shared.mode {
+            Mode::Overlay => Files::Overlay,
+            Mode::Copy | Mode::Alone => Files::Copy,
+        },
+        opaque: layer::opaque().to_owned(),
         binds: places.ground.binds,
         has_host_network: execution.network == Network::Host,
         cgroup_joins: cgroup.map(Cgroup::joins).unwrap_or_default(),
-        landlock: landlock(execution, super::probe::landlock_abi()?),
-        seccomp: super::seccomp::programs(None).map_err(SandboxError::Backend)?,
+        landlock: landlock(execution, shared.host.landlock_abi.cast_signed()),
+        seccomp: super::seccomp::programs(sockets).map_err(SandboxError::Backend)?,
         rlimits: Rlimits {
             memory_bytes: cgroup.is_none().then_some(limits.memory_bytes),
             processes: cgroup.is_none().then_some(u64::from(limits.pids)),
             file_bytes: limits.disk_bytes,
         },
-        secret_canary: places.secret_canary,
+        secret_canary: shared.secret_canary(),
         argv: execution
             .argv
             .iter()
@@ -224,7 +292,8 @@ fn describe(
 
 fn landlock(execution: &Execution<'_>, abi: i32) -> Landlock {
     let workspace = Path::new(WORKSPACE);
-    let mut trees = vec![PathBuf::from(HOME), workspace.join(".git")];
+    let mut trees = ["/tmp", "/dev/shm", HOME].map(PathBuf::from).to_vec();
+    trees.push(workspace.join(".git"));
     let mut files = Vec::new();
     for grant in &execution.plan.grants {
         match grant {
@@ -235,33 +304,41 @@ fn landlock(execution: &Execution<'_>, abi: i32) -> Landlock {
             Grant::File { path } => files.push(workspace.join(path.as_path())),
         }
     }
-    Landlock { abi, trees, files }
+    Landlock {
+        abi,
+        readable: vec![PathBuf::from("/")],
+        trees,
+        files,
+        has_terminals: true,
+        denies_tcp: false,
+    }
 }
 
 /// Where the inside of a proven sandbox is found.
 struct Inside {
     init: Pid,
     files: i32,
-    /// How the command ended, where it was faster than its outer stage's word.
-    ended: Option<Exit>,
+    /// How the command ended, where it was faster than the outer stage.
+    early: Option<Exit>,
 }
 
 type StatusLines = Lines<BufReader<pipe::Receiver>>;
 
-/// Tells the helper what to build, and waits until the sandbox has proven itself.
+/// Tells the helper what to build, and waits until the sandbox has proven itself; `None` when
+/// cancelled before that.
 async fn prove(
     child: &mut Child,
     stdin: &mut Option<ChildStdin>,
     status: &mut StatusLines,
     spec: &Spec,
     execution: &Execution<'_>,
-) -> Result<Inside, SandboxError> {
+) -> Result<Option<Inside>, SandboxError> {
     let deadline = Deadline::now() + PATIENCE;
     let text = framed(spec)?;
     let mut untold = text.as_slice();
     let mut inside = None;
     let mut proof: Option<Box<Proof>> = None;
-    let mut ended = None;
+    let mut early = None;
     loop {
         let line = tokio::select! {
             biased;
@@ -279,7 +356,7 @@ async fn prove(
                 return Err(SandboxError::NotProven("it did not answer".to_owned()));
             }
             () = execution.cancel.cancelled() => {
-                return Err(SandboxError::NotProven("cancelled before its start".to_owned()));
+                return Ok(None);
             }
         };
         match line {
@@ -289,15 +366,12 @@ async fn prove(
             }
             Status::Enforced(found) => proof = Some(found),
             Status::Failed { step, errno } => return Err(failed(&step, errno)),
-            // Stages write on their own: a short command may end before it is said where it is.
             Status::NotStarted { errno } if proof.is_some() => {
-                ended = Some(Exit::NotStarted { errno });
+                early = Some(Exit::NotStarted { errno });
             }
-            Status::Exited { code } if proof.is_some() => {
-                ended = ended.or(Some(Exit::Code(code)));
-            }
+            Status::Exited { code } if proof.is_some() => early = early.or(Some(Exit::Code(code))),
             Status::Signalled { signal } if proof.is_some() => {
-                ended = ended.or(Some(Exit::Signal(signal)));
+                early = early.or(Some(Exit::Signal(signal)));
             }
             Status::Gone
             | Status::NotStarted { .. }
@@ -308,7 +382,7 @@ async fn prove(
         }
         if let (Some((init, files)), Some(found)) = (inside, &proof) {
             proof::check(found, spec).map_err(SandboxError::NotProven)?;
-            return Ok(Inside { init, files, ended });
+            return Ok(Some(Inside { init, files, early }));
         }
     }
 }
@@ -344,7 +418,9 @@ type Streams = (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>);
 struct Watch<'a> {
     execution: &'a Execution<'a>,
     init: Pid,
-    ended: Option<Exit>,
+    early: Option<Exit>,
+    /// What makes `init` end all.
+    end: Signal,
     status: StatusLines,
 }
 
@@ -360,7 +436,7 @@ impl Watch<'_> {
         let mut out = vec![0; CHUNK];
         let mut err = vec![0; CHUNK];
         let deadline = Deadline::now() + self.execution.timeout;
-        let mut exit = self.ended;
+        let mut exit = self.early;
         let mut killed = None;
         let mut is_gone = false;
         while !is_gone || stdout.is_some() || stderr.is_some() {
@@ -412,10 +488,10 @@ impl Watch<'_> {
             .unwrap_or(Exit::Signal(Signal::SIGKILL as i32)))
     }
 
-    /// Kills pid 1 of the sandbox, and so everything in it. Its pid stays its own, see
-    /// `enter/src/outside.rs`.
+    /// Kills pid 1 of the sandbox, and so everything in it, or tells its stand-in to. Its pid stays
+    /// its own, see `enter/src/outside.rs` and `enter/src/alone.rs`.
     fn kill(&self) {
-        if let Err(error) = kill(self.init, Signal::SIGKILL) {
+        if let Err(error) = kill(self.init, self.end) {
             tracing::debug!(%error, "the sandbox had already ended");
         }
     }
@@ -437,17 +513,22 @@ async fn write(to: &mut Option<impl AsyncWriteExt + Unpin>, bytes: &[u8]) -> usi
     }
 }
 
-/// Returns the processor time of a dead, unreaped init and of all it waited for.
-fn cpu_of(init: Pid) -> Duration {
+/// Returns the processor time of a dead, unreaped init and of all it waited for; of a living
+/// stand-in, only the latter.
+fn cpu_of(init: Pid, mode: Mode) -> Duration {
     let text = fs::read_to_string(format!("/proc/{init}/stat")).unwrap_or_default();
     // Fields 14 to 17, counted after the name's closing parenthesis; see proc_pid_stat(5).
+    let (first, count) = match mode {
+        Mode::Overlay | Mode::Copy => (11, 4),
+        Mode::Alone => (13, 2),
+    };
     let ticks: u64 = text
         .rsplit(") ")
         .next()
         .unwrap_or_default()
         .split(' ')
-        .skip(11)
-        .take(4)
+        .skip(first)
+        .take(count)
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();
     Duration::from_millis(ticks * 10)

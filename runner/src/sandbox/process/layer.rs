@@ -8,7 +8,7 @@ use std::os::unix::fs::{
     DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink,
 };
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use autoclave_policies::{Grant, Identity, Plan, RepoPath};
 use nix::sys::stat::{Mode, SFlag, mknod};
@@ -272,8 +272,19 @@ pub fn set_opaque(path: &Path) -> io::Result<()> {
 }
 
 /// The attribute is the superuser's in ordinary mounts and the user's in `userxattr` ones.
-fn opaque() -> &'static str {
-    if nix::unistd::geteuid().is_root() {
+pub fn opaque() -> &'static str {
+    // A root without this capability can mount nothing, and not set the former either.
+    static IS_TRUSTED: OnceLock<bool> = OnceLock::new();
+    let is_trusted = *IS_TRUSTED.get_or_init(|| {
+        const CAP_SYS_ADMIN: u64 = 1 << 21;
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        effective
+            .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+            .is_some_and(|set| set & CAP_SYS_ADMIN != 0)
+            && nix::unistd::geteuid().is_root()
+    });
+    if is_trusted {
         "trusted.overlay.opaque"
     } else {
         "user.overlay.opaque"

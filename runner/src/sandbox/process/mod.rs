@@ -1,7 +1,7 @@
 //! The process backend: namespaces, an overlay, ownership, Landlock and seccomp.
 
-mod berth;
 mod cgroup;
+mod enforcement;
 mod etc;
 mod ground;
 mod helper;
@@ -9,29 +9,36 @@ mod hull;
 mod keep;
 mod launch;
 mod layer;
+mod mode;
+mod places;
 mod probe;
 mod proof;
 mod remains;
+mod run_folder;
 mod seccomp;
 mod skeleton;
+mod slot;
 mod stack;
+mod unmounted;
 mod upper;
 
 use std::any::Any;
-use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use autoclave_policies::{Grant, Level, Plan, RepoPath};
+use autoclave_policies::{Grant, HostCapabilities, Level, Plan, RepoPath};
 use futures::future::BoxFuture;
 
-use self::berth::Berths;
 use self::ground::Grounds;
 use self::helper::Helper;
 use self::layer::{During, Layer, LayerWriter, Layers};
-pub use self::probe::{HostProbe, probe};
+use self::mode::Mode;
+pub use self::probe::{Feature, probe};
+use self::run_folder::RunFolder;
+use self::slot::Slots;
 use super::{
     BoxError, Enforcement, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot,
 };
@@ -44,7 +51,6 @@ const BATCH_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct ProcessSandbox {
     shared: Arc<Shared>,
-    probe: HostProbe,
 }
 
 /// Where the backend keeps its files, and whose they are.
@@ -52,18 +58,22 @@ pub struct ProcessSandbox {
 pub struct ProcessOptions {
     /// A private directory for snapshots, made if absent; on a disk with space for them.
     pub state: PathBuf,
-    /// Tells this run's leftovers from others': letters, digits, dashes.
+    /// Names this run's folder and cgroups, and no other run's: letters, digits, dashes.
     pub run_label: String,
+    /// What to do without although the host may have it. Never weakens silently: what is then
+    /// missing is refused or named as it is on a host that lacks it.
+    pub without: Vec<Feature>,
 }
 
 /// What every part of the backend needs.
 #[derive(Debug)]
 struct Shared {
     helper: Helper,
-    folder: PathBuf,
-    label: String,
+    folder: RunFolder,
+    host: HostCapabilities,
+    mode: Mode,
     counter: AtomicU64,
-    berths: Berths,
+    slots: Slots,
     grounds: Grounds,
 }
 
@@ -71,68 +81,51 @@ impl Shared {
     /// Returns a path that nobody else gets, and its number.
     fn new_path(&self, kind: &str) -> (PathBuf, u64) {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        (self.folder.join(format!("{kind}-{number}")), number)
+        (self.folder.path().join(format!("{kind}-{number}")), number)
     }
 
     /// A file that everybody might read and no sandbox may see.
     fn secret_canary(&self) -> PathBuf {
-        self.folder.join("canary")
+        self.folder.path().join("canary")
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        layer::remove_tree(&self.folder);
-    }
-}
-
-/// Removes what a dead process left under its label; returns whether all of it is gone.
-pub fn sweep(options: &ProcessOptions) -> bool {
-    let folder = options.state.join(&options.run_label);
-    let are_groups_gone = cgroup::Cgroup::sweep(&options.run_label);
+/// Removes what a dead process left in `state` under its label, what still runs of it first;
+/// returns whether all of it is gone.
+pub fn sweep(state: &Path, run_label: &str) -> bool {
+    let folder = state.join(run_label);
+    let are_groups_gone = cgroup::Cgroup::sweep(run_label);
     layer::remove_tree(&folder);
     are_groups_gone && !folder.exists()
 }
 
 impl ProcessSandbox {
-    /// Makes the private directory, removing what an earlier, dead run of this label left.
+    /// Makes the run's private folder, removing what an earlier, dead run of this label left.
     ///
     /// # Errors
     ///
     /// [`SandboxError::Io`] when the directory cannot be made, [`SandboxError::CannotEnforce`]
-    /// when this host lacks a layer.
-    pub fn new(options: ProcessOptions) -> Result<Self, SandboxError> {
-        let probe = probe();
-        for (is_there, rule, why) in [
-            (probe.namespaces, "view", "namespaces are not allowed here"),
-            (probe.overlay, "view", "the kernel has no overlayfs"),
-            (
-                probe.seccomp,
-                "syscalls",
-                "the kernel has no seccomp filters",
-            ),
-        ] {
-            if !is_there {
-                return Err(SandboxError::CannotEnforce {
-                    rule: rule.to_owned(),
-                    why: why.to_owned(),
-                });
-            }
+    /// when this host lacks a layer that every level needs.
+    pub fn new(options: &ProcessOptions) -> Result<Self, SandboxError> {
+        let host = probe(&options.state, &options.without);
+        Self::on(host, options)
+    }
+
+    /// As [`Self::new`], on a host of which everything is known.
+    fn on(host: HostCapabilities, options: &ProcessOptions) -> Result<Self, SandboxError> {
+        let mode = Mode::on(&host)?;
+        sweep(&options.state, &options.run_label);
+        let folder = RunFolder::new(options)?;
+        if let (Mode::Alone, Some((uid, _))) = (mode, host.second_uid) {
+            let_through(&options.state, folder.path(), uid)?;
         }
-        probe::landlock_abi()?;
-        sweep(&options);
-        let folder = options.state.join(&options.run_label);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .during("make", &folder)?;
         let shared = Shared {
-            helper: Helper::new(&folder).during("prepare", &folder)?,
+            helper: Helper::new(folder.path()).during("prepare", folder.path())?,
             folder,
-            label: options.run_label,
+            host,
+            mode,
             counter: AtomicU64::new(0),
-            berths: Berths::default(),
+            slots: Slots::default(),
             grounds: Grounds::default(),
         };
         let canary = shared.secret_canary();
@@ -140,7 +133,11 @@ impl ProcessSandbox {
             .and_then(|()| fs::set_permissions(&canary, Permissions::from_mode(0o644)))
             .during("write", &canary)?;
         let shared = Arc::new(shared);
-        Ok(Self { shared, probe })
+        Ok(Self { shared })
+    }
+
+    fn level(&self) -> Level {
+        self.shared.mode.level()
     }
 
     fn new_layer(&self) -> Result<Layer, SandboxError> {
@@ -198,6 +195,32 @@ impl ProcessSandbox {
     }
 }
 
+/// Lets `uid` pass through `state` to `folder`, which no mount shows it: not list, not read.
+fn let_through(state: &Path, folder: &Path, uid: u32) -> Result<(), SandboxError> {
+    for directory in folder.ancestors() {
+        let mode = fs::metadata(directory)
+            .during("look at", directory)?
+            .permissions()
+            .mode();
+        if mode & 0o001 != 0 {
+            continue;
+        }
+        if !directory.starts_with(state) {
+            return Err(SandboxError::CannotEnforce {
+                rule: "identity".to_owned(),
+                why: format!(
+                    "uid {uid}, which commands run as, cannot pass through `{}`; keep the state \
+                     directory elsewhere",
+                    directory.display()
+                ),
+            });
+        }
+        fs::set_permissions(directory, Permissions::from_mode(mode | 0o011))
+            .during("set the mode of", directory)?;
+    }
+    Ok(())
+}
+
 /// Takes as many entries as are read in a few milliseconds; none at the end.
 fn next_batch(
     entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
@@ -235,37 +258,10 @@ fn layers(snapshot: &Snapshot) -> Result<&[Arc<Layer>], SandboxError> {
 
 impl Sandbox for ProcessSandbox {
     fn enforcement(&self) -> Enforcement {
-        let layer = |name: &str, detail: String| super::Layer {
-            name: name.to_owned(),
-            detail,
-        };
-        let identity = match self.probe.second_uid {
-            Some((uid, _)) => format!("uid {uid} of its own, no groups, no capabilities"),
-            None => "the user's uid in a user namespace, no capabilities".to_owned(),
-        };
-        let limits = if self.probe.cgroup {
-            "wall clock, cgroup for memory, processor and processes, tmpfs size for disk"
-        } else {
-            "wall clock, rlimits for memory and processes, tmpfs size for disk"
-        };
         Enforcement {
             backend: "process".to_owned(),
-            level: Level::Sealed,
-            layers: vec![
-                layer("identity", identity),
-                layer(
-                    "view",
-                    "mount namespace, read-only system, overlay".to_owned(),
-                ),
-                layer(
-                    "paths",
-                    format!("Landlock {}, fully enforced", self.probe.landlock_abi),
-                ),
-                layer("syscalls", "seccomp filter".to_owned()),
-                layer("network", "empty network namespace".to_owned()),
-                layer("processes", "pid namespace: all die with it".to_owned()),
-                layer("limits", limits.to_owned()),
-            ],
+            level: self.level(),
+            layers: enforcement::layers(&self.shared.host, self.shared.mode),
         }
     }
 
@@ -294,6 +290,12 @@ impl Sandbox for ProcessSandbox {
     ) -> BoxFuture<'a, Result<Finished, SandboxError>> {
         Box::pin(async move {
             let layers = layers(execution.snapshot)?;
+            if execution.plan.level != self.level() {
+                return Err(SandboxError::CannotEnforce {
+                    rule: format!("level {:?}", execution.plan.level),
+                    why: format!("this host reaches {:?}", self.level()),
+                });
+            }
             launch::run(&self.shared, layers, execution, output).await
         })
     }

@@ -7,13 +7,16 @@ use futures::future::BoxFuture;
 
 use super::hull::Hull;
 use super::layer::{Layer, Layers};
-use super::{Shared, blocking, keep, upper};
+use super::upper::{self, Holds};
+use super::{Shared, blocking, keep};
 use crate::sandbox::{Accept, ChangeLimits, Changes, Remains, SandboxError, Snapshot};
 
 /// The files of a sandbox in which nothing runs any more.
 pub struct ProcessRemains {
-    /// The overlay's upper directory, by a descriptor of the outer stage.
+    /// The overlay's upper directory or the copy, by a descriptor of the outer stage where it lies
+    /// in the sandbox's tmpfs.
     pub upper: PathBuf,
+    pub holds: Holds,
     pub layers: Vec<Arc<Layer>>,
     pub shared: Arc<Shared>,
     /// Keeps the sandbox's tmpfs alive.
@@ -26,8 +29,8 @@ impl Remains for ProcessRemains {
         accept: Accept,
         limits: ChangeLimits,
     ) -> BoxFuture<'_, Result<Changes, SandboxError>> {
-        let (upper, layers) = (self.upper.clone(), self.layers.clone());
-        let read = move || upper::changes(&upper, &layers, &*accept, limits);
+        let (upper, holds, layers) = (self.upper.clone(), self.holds, self.layers.clone());
+        let read = move || upper::changes((&upper, holds), &layers, &*accept, limits);
         Box::pin(blocking(read))
     }
 
@@ -37,8 +40,24 @@ impl Remains for ProcessRemains {
             let layer = keep::copy(&self.upper, path)?;
             drop(self.hull);
             let mut layers = vec![Arc::new(layer)];
-            layers.extend(self.layers);
+            if self.holds == Holds::Touched {
+                layers.extend(self.layers);
+            }
             Ok(Snapshot(Arc::new(Layers(layers))))
         }))
+    }
+}
+
+/// Nothing: the command was never started.
+pub struct Untouched(pub Vec<Arc<Layer>>);
+
+impl Remains for Untouched {
+    fn changes(&self, _: Accept, _: ChangeLimits) -> BoxFuture<'_, Result<Changes, SandboxError>> {
+        Box::pin(std::future::ready(Ok(Changes::default())))
+    }
+
+    fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>> {
+        let snapshot = Snapshot(Arc::new(Layers(self.0)));
+        Box::pin(std::future::ready(Ok(snapshot)))
     }
 }

@@ -39,7 +39,7 @@ fn run(program: &[Instruction], arch: u32, number: u32, arguments: [u64; 6]) -> 
 }
 
 /// What the rules say, told without the program.
-fn expected(rules: &[&SyscallRule], number: u32, arguments: [u64; 6]) -> Result<(), u32> {
+fn expected(rules: &[&SyscallRule], arguments: [u64; 6]) -> Result<(), u32> {
     let holds = |test: &ArgTest| {
         let argument = arguments[usize::from(test.index)] & 0xffff_ffff;
         match test.op {
@@ -48,10 +48,9 @@ fn expected(rules: &[&SyscallRule], number: u32, arguments: [u64; 6]) -> Result<
             ArgOp::Masked { mask, value } => argument & mask == value,
         }
     };
-    let found = rules.iter().find(|rule| {
-        numbers::number(rule.name) == Some(i64::from(number))
-            && rule.condition.is_none_or(|c| c.all.iter().all(holds))
-    });
+    let found = rules
+        .iter()
+        .find(|rule| rule.condition.is_none_or(|c| c.all.iter().all(holds)));
     found.map_or(Ok(()), |rule| Err(rule.errno.cast_unsigned()))
 }
 
@@ -86,15 +85,18 @@ fn every_call_is_answered_as_the_rules_say() {
         let program = &programs(sockets).unwrap()[0];
         let arch = architecture().unwrap();
         for number in 0..600 {
-            for a in values {
-                for b in values {
-                    let arguments = [a, b, if a == 16 { b } else { a }, 0, 0, 0];
-                    assert_eq!(
-                        run(program, arch, number, arguments),
-                        expected(&rules, number, arguments),
-                        "call {number} with {arguments:x?}"
-                    );
-                }
+            let of_call = |rule: &&&SyscallRule| numbers::number(rule.name) == Some(number.into());
+            let rules: Vec<_> = rules.iter().filter(of_call).copied().collect();
+            // Without a condition one call says it all.
+            let is_simple = rules.iter().all(|rule| rule.condition.is_none());
+            let values = if is_simple { &values[..1] } else { &values[..] };
+            for (a, b) in values.iter().flat_map(|a| values.iter().map(|b| (*a, *b))) {
+                let arguments = [a, b, if a == 16 { b } else { a }, 0, 0, 0];
+                assert_eq!(
+                    run(program, arch, number, arguments),
+                    expected(&rules, arguments),
+                    "call {number} with {arguments:x?}"
+                );
             }
         }
     }

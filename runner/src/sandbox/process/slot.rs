@@ -11,18 +11,18 @@ use crate::sandbox::SandboxError;
 
 /// A private directory for one sandbox at a time, removed when dropped.
 #[derive(Debug)]
-pub struct Berth(PathBuf);
+pub struct Slot(PathBuf);
 
-impl Berth {
+impl Slot {
     fn new(folder: PathBuf) -> Result<Self, SandboxError> {
         make_directory(&folder).during("make", &folder)?;
-        let berth = Self(folder);
-        let (status, mount_point) = (berth.status(), berth.mount_point());
+        let slot = Self(folder);
+        let (status, mount_point) = (slot.status(), slot.mount_point());
         mkfifo(&status, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(std::io::Error::from)
             .during("make", &status)?;
         make_directory(&mount_point).during("make", &mount_point)?;
-        Ok(berth)
+        Ok(slot)
     }
 
     /// The fifo on which the sandbox reports.
@@ -36,26 +36,26 @@ impl Berth {
     }
 }
 
-impl Drop for Berth {
+impl Drop for Slot {
     fn drop(&mut self) {
         remove_tree(&self.0);
     }
 }
 
-/// The berths that nobody uses just now: making and removing one costs half a millisecond.
+/// The slots that nobody uses just now: making and removing one costs half a millisecond.
 #[derive(Debug, Default)]
-pub struct Berths(Mutex<Vec<Berth>>);
+pub struct Slots(Mutex<Vec<Slot>>);
 
-impl Berths {
-    /// Returns a free berth, or a new one at `folder`.
-    pub fn take(&self, folder: impl FnOnce() -> PathBuf) -> Result<Berth, SandboxError> {
+impl Slots {
+    /// Returns a free slot, or a new one at `folder`.
+    pub fn take(&self, folder: impl FnOnce() -> PathBuf) -> Result<Slot, SandboxError> {
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.map_or_else(|| Berth::new(folder()), Ok)
+        free.map_or_else(|| Slot::new(folder()), Ok)
     }
 
-    /// Takes back a berth in which nothing runs any more and whose last word was read.
-    pub fn give_back(&self, berth: Berth) {
+    /// Takes back a slot in which nothing runs any more and whose last word was read.
+    pub fn give_back(&self, slot: Slot) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(berth);
+        free.push(slot);
     }
 }

@@ -97,10 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn the_helper_runs_from_memory_and_from_a_private_file() {
+    fn the_helper_runs_from_memory() {
+        assert_eq!(answer(&Helper::in_memory().unwrap()), Some(2));
+    }
+
+    #[test]
+    fn the_helper_runs_from_a_private_file_that_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = Helper::in_memory().unwrap();
-        assert_eq!(answer(&memory), Some(2));
         let file = Helper::in_file(folder.path()).unwrap();
         assert_eq!(answer(&file), Some(2));
         let mode = fs::metadata(file.path()).unwrap().permissions().mode();

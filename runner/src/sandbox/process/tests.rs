@@ -798,6 +798,103 @@ fn an_ordinary_user_gets_the_same_sandbox() {
     );
 }
 
+#[tokio::test(flavor = "current_thread")]
+async fn changes_are_read_beside_the_runtimes_thread() {
+    let bench = bench().await;
+    let (finished, _) = bench.shell("echo new > free/a.txt").await;
+    let (sender, readers) = std::sync::mpsc::channel();
+    let accept = move |_: &RepoPath| sender.send(std::thread::current().id()).is_ok();
+    let limits = ChangeLimits::default();
+    let found = finished.remains.changes(Arc::new(accept), limits).await;
+    assert_eq!(found.unwrap().accepted, [write("free/a.txt", "new\n")]);
+    assert_ne!(readers.recv().unwrap(), std::thread::current().id());
+}
+
+/// Runs a test of this file again where no file in memory can be executed; see memfd_create(2).
+#[test]
+fn a_host_that_forbids_executable_memory_gets_the_same_sandbox() {
+    let setting = std::path::Path::new("/proc/sys/vm/memfd_noexec");
+    // A pid namespace has a setting of its own, which only root may change; kernels before 6.3
+    // have none, and always allow it.
+    if !nix::unistd::geteuid().is_root() || !setting.exists() {
+        return;
+    }
+    let script = format!(
+        r#"echo 2 > {} && exec "$0" true_runs_and_changes_nothing the_helper_runs_from_memory"#,
+        setting.display()
+    );
+    let output = std::process::Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "sh", "-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("true_runs_and_changes_nothing ... ok"),
+        "{text}"
+    );
+    // The control: there it is really forbidden.
+    assert!(
+        text.contains("the_helper_runs_from_memory ... FAILED"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn views_are_seen_at_their_places_and_cannot_be_written() {
+    let mut bench = bench().await;
+    let host = tempfile::tempdir().unwrap();
+    let place = |name: &str| host.path().join(name);
+    std::fs::create_dir(place("folder")).unwrap();
+    std::fs::write(place("folder/text"), "in a folder\n").unwrap();
+    std::fs::write(place("file"), "a file\n").unwrap();
+    for path in [
+        host.path().to_owned(),
+        place("folder"),
+        place("folder/text"),
+        place("file"),
+    ] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path, mode).unwrap();
+    }
+    let view = |source: &std::path::Path, target: &str| autoclave_policies::View {
+        source: source.to_owned(),
+        target: target.into(),
+    };
+    let (folder, file) = (
+        view(&place("folder"), "/opt/a/b"),
+        view(&place("file"), "/opt/a/c"),
+    );
+    // Everywhere anyway: the system's, also past its links, and what is generated.
+    let shown = ["/bin/sh", "/usr/bin/env", "/etc/passwd"].map(|path| view(path.as_ref(), path));
+    bench.plan.views = vec![folder];
+    bench.plan.views.extend(shown);
+    let look = "cat /opt/a/b/text /opt/a/c; touch /opt/a/b/text; echo x >> /opt/a/c; grep -c host /etc/passwd";
+    for round in 0..2 {
+        let mut output = Captured::default();
+        let mut execution = bench.execution(&["sh", "-c", look]);
+        execution.views = vec![file.clone()];
+        let finished = bench.sandbox.execute(execution, &mut output).await.unwrap();
+        assert_eq!(finished.exit, Exit::Code(1), "round {round}");
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(stdout, "in a folder\na file\n0\n");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        // The owner's own files: there the mount itself says no.
+        let denied = if nix::unistd::geteuid().is_root() {
+            "Permission denied"
+        } else {
+            "Read-only file system"
+        };
+        assert_eq!(stderr.matches(denied).count(), 2, "{stderr}");
+    }
+    // Another set of views, with the same skeleton beneath.
+    let (_, output) = bench.shell("cat /opt/a/b/text; ls /opt/a").await;
+    assert_eq!(output, "in a folder\nb\n");
+    let grounds = std::fs::read_dir(bench.sandbox.shared.folder.path()).unwrap();
+    let names = grounds.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("ground")).count(), 3);
+}
+
 /// The process that the next test kills: runs until then.
 #[tokio::test(flavor = "current_thread")]
 async fn launcher() {

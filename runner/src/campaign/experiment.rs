@@ -173,6 +173,10 @@ impl Campaign<'_> {
             summary,
             detail: ending.detail,
         };
+        if record.verdict == Verdict::Keep {
+            // Later experiments stand on this commit: it must not be lost when the ledger is not.
+            self.workshop.repo.sync()?;
+        }
         self.record(Record::ExperimentDecided(record.clone()))?;
         self.repair()?;
         self.emitter.emit(decided(record, Some(executions)));

@@ -1,12 +1,15 @@
 //! A whole run: opens or resumes it, and does what the ledger says is next.
 
+use std::path::Path;
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
 use super::clock;
 use super::emitter::Emitter;
 use super::experiment::Champion;
-use super::folder::{RunFolder, remove_stillborn};
+use super::folder::{RunFolder, list_runs, remove_stillborn};
 use super::gate::{Gate, GateFiles, ModelService};
 use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
@@ -97,8 +100,7 @@ async fn open_and_go(
     let (run, base) = match &start {
         Start::Resume { run, base } | Start::Reopen { run, base } => (run.clone(), base.clone()),
         Start::Afresh { .. } => {
-            let salt = (clock::dice() & 0xffff) as u16;
-            let run = RunId::new(&request.marker.name, &clock::stamp(), salt);
+            let run = new_id(&runs_dir, &request.marker.name).await?;
             (run, repo.resolve(asked)?)
         }
     };
@@ -226,6 +228,23 @@ async fn open_and_go(
         kept,
         progress,
     })
+}
+
+/// Returns an id that sorts after those of the marker's earlier runs: the newest is found by name.
+async fn new_id(runs_dir: &Path, marker: &str) -> Result<RunId, CampaignError> {
+    let runs = list_runs(runs_dir)?;
+    let newest = runs.iter().find(|run| run.marker() == Some(marker));
+    let salt = (clock::dice() & 0xffff) as u16;
+    let mut run = RunId::new(marker, &clock::stamp(), salt);
+    // Only another run of the same second can be in the way, or a clock that was set back.
+    for _ in 0..12 {
+        if newest.is_none_or(|newest| *newest < run) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        run = RunId::new(marker, &clock::stamp(), salt);
+    }
+    Ok(run)
 }
 
 fn pretty(value: &impl serde::Serialize) -> Vec<u8> {

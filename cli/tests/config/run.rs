@@ -54,7 +54,7 @@ fn a_run_keeps_by_the_policy_file_and_records_it_in_its_marker() {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let run = entries.find(|path| path.is_dir()).unwrap();
-    let marker = fs::read_to_string(run.join("marker.json")).unwrap();
+    let marker = fs::read_to_string(run.join("marker.yaml")).unwrap();
     let marker: Value = serde_json::from_str(&marker).unwrap();
     let policy = &marker["sandbox"]["policy"];
     assert_eq!(policy["name"], ".autoclave/policy.yaml");

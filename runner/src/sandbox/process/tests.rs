@@ -418,10 +418,18 @@ async fn only_own_processes_environment_and_no_privilege_are_seen() {
             let names = moved.iter().filter_map(|v| v.split('=').next());
             assert_eq!(
                 names.collect::<Vec<_>>(),
-                ["CLAUDE_CODE_TMPDIR", "HOME", "TEMP", "TMP", "TMPDIR"]
+                [
+                    "CLAUDE_CODE_TMPDIR",
+                    "GIT_CONFIG_VALUE_0",
+                    "HOME",
+                    "TEMP",
+                    "TMP",
+                    "TMPDIR"
+                ]
             );
             env = kept;
-            env.insert(1, "HOME=/home/agent");
+            env.insert(3, "GIT_CONFIG_VALUE_0=/workspace");
+            env.insert(4, "HOME=/home/agent");
         }
         assert_eq!(
             env,
@@ -559,10 +567,10 @@ async fn executions_leave_nothing_that_grows_and_the_backend_nothing_at_all() {
         }
         let (expected, slot): (&[&str], _) = match bench.mode() {
             Mode::Overlay | Mode::Copy => (
-                &["slot-2", "canary", "ground-1", "layer-0"],
+                &["canary", "ground-1", "layer-0", "slot-2"],
                 folder.join("slot-2"),
             ),
-            Mode::Alone => (&["slot-1", "canary", "layer-0"], folder.join("slot-1")),
+            Mode::Alone => (&["canary", "layer-0", "slot-1"], folder.join("slot-1")),
         };
         assert_eq!(seen[0], expected);
         assert_eq!((&seen[1], &seen[2]), (&seen[0], &seen[0]));

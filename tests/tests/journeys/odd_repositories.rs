@@ -82,7 +82,8 @@ fn without_a_usable_repository_each_command_says_why(setup: Setup) {
     stage.git(&["commit", "-q", "--allow-empty", "-m", "nothing"]);
     stage
         .autoclave(&["run"])
-        .says("`target.mutable` matches nothing");
+        .expect(2)
+        .says("`src/**` matches no file");
     stage.autoclave(&["exec", "--", "true"]).expect(0);
 }
 

@@ -43,6 +43,11 @@ impl Failure {
         self
     }
 
+    /// Returns what went wrong, without causes and hint.
+    pub fn message(&self) -> String {
+        self.error.to_string()
+    }
+
     pub fn exit(&self) -> Exit {
         self.exit
     }

@@ -1,6 +1,8 @@
 //! Which exit code and hint belongs to which failure of a campaign.
 
 use autoclave_runner::campaign::CampaignError;
+use autoclave_runner::ledger::LedgerError;
+use autoclave_runner::repo::RepoError;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
@@ -8,13 +10,23 @@ use crate::exit::Exit;
 impl From<CampaignError> for Failure {
     fn from(error: CampaignError) -> Self {
         let (exit, hint) = match &error {
-            CampaignError::Folder { .. } => (
+            CampaignError::Folder { .. } | CampaignError::Ledger(LedgerError::Io { .. }) => (
                 Exit::RepositoryOrLedger,
-                Some("The run's folder must be writable and the disk not full."),
+                Some(
+                    "The run's folder must be writable and the disk not full; then `autoclave run` goes on where this stopped.",
+                ),
             ),
-            CampaignError::Repo(_) | CampaignError::Ledger(_) | CampaignError::BrokenRun { .. } => {
-                (Exit::RepositoryOrLedger, None)
-            }
+            CampaignError::Repo(RepoError::BranchExists { .. }) => (
+                Exit::RepositoryOrLedger,
+                Some("Name another with --branch, or remove it with git branch -D."),
+            ),
+            CampaignError::BrokenRun { .. } | CampaignError::Ledger(_) => (
+                Exit::RepositoryOrLedger,
+                Some(
+                    "`autoclave run --new` starts a run of its own; the broken one stays to be looked at.",
+                ),
+            ),
+            CampaignError::Repo(_) => (Exit::RepositoryOrLedger, None),
             CampaignError::Conflict { .. } => (
                 Exit::RepositoryOrLedger,
                 Some(
@@ -32,6 +44,16 @@ impl From<CampaignError> for Failure {
                     "Install Claude Code (npm install -g @anthropic-ai/claude-code) or set `agent.command`.",
                 ),
             ),
+            CampaignError::AgentNotStarted { .. } => (
+                Exit::UsageLimitOrInfrastructure,
+                Some(
+                    "`agent.command` is looked up in the sandbox: name a program of the system, of `sandbox.read`, or of the repository by its path in /workspace.",
+                ),
+            ),
+            CampaignError::Running { .. } => (
+                Exit::RepositoryOrLedger,
+                Some("Wait for it or stop it; other markers can be run beside it."),
+            ),
             CampaignError::Gateway(_) => (Exit::UsageLimitOrInfrastructure, None),
             CampaignError::Unauthorized(_) => (
                 Exit::UsageLimitOrInfrastructure,
@@ -39,7 +61,19 @@ impl From<CampaignError> for Failure {
                     "Check ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN; the run can be resumed.",
                 ),
             ),
+            CampaignError::VisibleCredential { .. } => (
+                Exit::Usage,
+                Some("Move the file out of the repository and of what `sandbox.read` lists."),
+            ),
             CampaignError::Marker { .. } => (Exit::Usage, None),
+            CampaignError::IdleGlobs { .. } => (
+                Exit::Usage,
+                Some("Globs are relative to the repository root and see committed files only."),
+            ),
+            CampaignError::NothingMutable { .. } => (
+                Exit::Usage,
+                Some("`autoclave check` lists the files that metric and guards name."),
+            ),
             CampaignError::BaselineNotGreen(_) | CampaignError::Prepare(_) => (
                 Exit::BaselineNotGreen,
                 Some(

@@ -3,12 +3,15 @@
 mod command;
 mod demo;
 mod diagnostic;
+mod ecosystem;
 mod exit;
 mod failure;
+mod log;
 mod output;
 mod project;
 mod reporter;
 mod runtime;
+mod service;
 mod table;
 
 use std::path::PathBuf;

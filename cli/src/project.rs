@@ -1,10 +1,9 @@
-//! The repository a command works on, its configuration, and what the environment says.
+//! The repository a command works on, its configuration, and the host it runs on.
 
 use std::path::PathBuf;
 
-use autoclave_runner::campaign::{HostFacts, ModelService};
-use autoclave_runner::gateway::{Credential, Upstream};
-use autoclave_runner::marker::{Dialect, Marker, Status, parse_config};
+use autoclave_runner::campaign::{CampaignError, HostFacts};
+use autoclave_runner::marker::{ConfigFile, Dialect, Marker, Problems, Status, parse_config};
 use autoclave_runner::repo::Repo;
 
 use crate::diagnostic::Failure;
@@ -12,16 +11,26 @@ use crate::exit::Exit;
 
 /// The places of a configuration, first found wins.
 pub const CONFIG: &str = ".autoclave/config.yaml";
-const OLDER_CONFIG: &str = ".autoresearch/config.yaml";
+pub const OLDER_CONFIG: &str = ".autoresearch/config.yaml";
 
 /// A repository with its checked configuration.
 pub struct Project {
     pub repo: Repo,
-    pub markers: Vec<Marker>,
-    /// The configuration file, relative to the repository.
-    pub origin: &'static str,
-    /// Warnings about the configuration, each with its place.
-    pub warnings: Vec<String>,
+    pub config: Config,
+}
+
+/// A configuration without problems.
+pub struct Config {
+    pub file: ConfigFile,
+    /// About the choice of the file.
+    note: Option<String>,
+}
+
+/// Why there is no configuration to work with.
+pub enum NoConfig {
+    /// There is none, or it cannot be read.
+    Absent(Failure),
+    Wrong(Problems),
 }
 
 impl Project {
@@ -33,20 +42,16 @@ impl Project {
     /// configuration is missing or wrong.
     pub fn open() -> Result<Self, Failure> {
         let repo = open_repo()?;
-        let (origin, dialect, text) = read_config(&repo)?;
-        let config = parse_config(&text, origin, dialect)
-            .map_err(|problems| Failure::new(Exit::Usage, problems.to_string()))?;
-        let warnings = config
-            .warnings
-            .iter()
-            .map(|problem| problem.render(&config.source))
-            .collect();
-        Ok(Self {
-            repo,
-            markers: config.markers,
-            origin,
-            warnings,
-        })
+        match Config::read(&repo) {
+            Ok(config) => Ok(Self { repo, config }),
+            Err(NoConfig::Absent(failure)) => Err(failure),
+            Err(NoConfig::Wrong(problems)) => Err(wrong(&problems)),
+        }
+    }
+
+    /// Returns what the user should know about the configuration, each with its place.
+    pub fn warnings(&self) -> Vec<String> {
+        self.config.warnings()
     }
 
     /// Returns the marker called `name`, or the only one.
@@ -55,26 +60,20 @@ impl Project {
     ///
     /// [`Exit::Usage`] when there is no such marker, or none is named and there are several.
     pub fn marker(&self, name: Option<&str>) -> Result<Marker, Failure> {
-        let names: Vec<&str> = self
-            .markers
-            .iter()
-            .map(|marker| marker.name.as_str())
-            .collect();
-        let found = match (name, self.markers.as_slice()) {
+        let markers = &self.config.file.markers;
+        let origin = &self.config.file.source.origin;
+        let names: Vec<&str> = markers.iter().map(|marker| marker.name.as_str()).collect();
+        let found = match (name, markers.as_slice()) {
             (None, [only]) => Some(only),
             (None, _) => {
-                let message = format!("`{}` holds {} markers", self.origin, self.markers.len());
+                let message = format!("`{origin}` holds {} markers", markers.len());
                 let hint = format!("Name one with -m: {}.", names.join(", "));
                 return Err(Failure::new(Exit::Usage, message).hint(hint));
             }
             (Some(name), markers) => markers.iter().find(|marker| marker.name == name),
         };
         found.cloned().ok_or_else(|| {
-            let message = format!(
-                "`{}` has no marker `{}`",
-                self.origin,
-                name.unwrap_or_default()
-            );
+            let message = format!("`{origin}` has no marker `{}`", name.unwrap_or_default());
             Failure::new(Exit::Usage, message).hint(format!("It has: {}.", names.join(", ")))
         })
     }
@@ -92,7 +91,10 @@ impl Project {
                 Exit::Usage,
                 format!("marker `{}` is paused", marker.name),
             )
-            .hint(format!("Set `status: active` in `{}`.", self.origin))),
+            .hint(format!(
+                "Set `status: active` in `{}`.",
+                self.config.file.source.origin
+            ))),
         }
     }
 }
@@ -112,19 +114,66 @@ pub fn open_repo() -> Result<Repo, Failure> {
     })
 }
 
-fn read_config(repo: &Repo) -> Result<(&'static str, Dialect, String), Failure> {
-    for (origin, dialect) in [
-        (CONFIG, Dialect::Autoclave),
-        (OLDER_CONFIG, Dialect::Autoresearch),
-    ] {
-        match std::fs::read_to_string(repo.work_dir().join(origin)) {
-            Ok(text) => return Ok((origin, dialect, text)),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
-            Err(cause) => return Err(Failure::new(Exit::Usage, Unreadable { origin, cause })),
+impl Config {
+    /// Reads the configuration of the checkout; our own file wins over the older tool's.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it has problems: all of them.
+    pub fn read(repo: &Repo) -> Result<Self, NoConfig> {
+        let at = |origin: &str| repo.work_dir().join(origin);
+        for (origin, dialect) in [
+            (CONFIG, Dialect::Autoclave),
+            (OLDER_CONFIG, Dialect::Autoresearch),
+        ] {
+            let text = match std::fs::read_to_string(at(origin)) {
+                Ok(text) => text,
+                Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(cause) => {
+                    let unreadable = Unreadable { origin, cause };
+                    return Err(NoConfig::Absent(Failure::new(Exit::Usage, unreadable)));
+                }
+            };
+            let read_policy = |path: &str| std::fs::read_to_string(at(path));
+            let file =
+                parse_config(&text, origin, dialect, &read_policy).map_err(NoConfig::Wrong)?;
+            let both = dialect == Dialect::Autoclave && at(OLDER_CONFIG).exists();
+            let note = both.then(|| format!("`{CONFIG}` is read, `{OLDER_CONFIG}` is not"));
+            return Ok(Self { file, note });
+        }
+        let failure = Failure::new(Exit::Usage, format!("there is no `{CONFIG}`"))
+            .hint("`autoclave init` writes one to start from.");
+        Err(NoConfig::Absent(failure))
+    }
+
+    /// Returns what the user should know about the configuration, each with its place.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.file.warnings.iter();
+        let rendered = warnings.map(|warning| warning.render(&self.file.source));
+        self.note.iter().cloned().chain(rendered).collect()
+    }
+
+    /// Makes a failure of `error`; one about globs gets their places in the file.
+    pub fn failure(&self, error: CampaignError) -> Failure {
+        match self.idle_globs(&error) {
+            Some(problems) => wrong(&problems),
+            None => error.into(),
         }
     }
-    Err(Failure::new(Exit::Usage, format!("there is no `{CONFIG}`"))
-        .hint("`autoclave init` writes one to start from."))
+
+    /// Returns the places of the globs that `error` says match nothing.
+    pub fn idle_globs(&self, error: &CampaignError) -> Option<Problems> {
+        let CampaignError::IdleGlobs { marker, globs } = error else {
+            return None;
+        };
+        let is_match = |glob: &str| !globs.iter().any(|idle| idle == glob);
+        self.file.check_against_tree(marker, &is_match).err()
+    }
+}
+
+/// Makes a failure of everything that is wrong in a configuration.
+pub fn wrong(problems: &Problems) -> Failure {
+    Failure::new(Exit::Usage, problems.to_string())
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -139,8 +188,18 @@ struct Unreadable {
 ///
 /// # Errors
 ///
-/// [`Exit::Internal`] when no private directory can be made.
+/// [`Exit::Internal`] when no private directory can be made, [`Exit::Usage`] for a word in
+/// `AUTOCLAVE_WITHOUT` that names nothing.
 pub fn host_facts() -> Result<HostFacts, Failure> {
+    let without = std::env::var("AUTOCLAVE_WITHOUT").unwrap_or_default();
+    let without = without
+        .split(',')
+        .filter(|word| !word.is_empty())
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|problem: String| {
+            Failure::new(Exit::Usage, format!("in AUTOCLAVE_WITHOUT {problem}"))
+        })?;
     let state = match std::env::var_os("AUTOCLAVE_STATE_DIR") {
         Some(state) => PathBuf::from(state),
         // /var/tmp is on disk where /tmp may be in memory; the uid keeps users apart.
@@ -151,6 +210,7 @@ pub fn host_facts() -> Result<HostFacts, Failure> {
         home: std::env::home_dir(),
         path: std::env::var_os("PATH"),
         state,
+        without,
     })
 }
 
@@ -175,7 +235,8 @@ fn private_dir(path: &std::path::Path) -> Result<(), Failure> {
         .map_err(|cause| failure(format!("could not look at `{}`: {cause}", path.display())))?;
     let ours = metadata.is_dir()
         && metadata.uid() == nix::unistd::geteuid().as_raw()
-        && metadata.mode() & 0o777 == 0o700;
+        // Others may be let through to a sandbox's own files, never to list or read.
+        && metadata.mode() & 0o766 == 0o700;
     if ours {
         Ok(())
     } else {
@@ -184,30 +245,4 @@ fn private_dir(path: &std::path::Path) -> Result<(), Failure> {
             path.display()
         )))
     }
-}
-
-/// Reads credential and upstream from the environment; `None` when there is no credential.
-///
-/// # Errors
-///
-/// [`Exit::Usage`] when one of them is malformed.
-pub fn model_service() -> Result<Option<ModelService>, Failure> {
-    use autoclave_runner::gateway::CredentialError;
-    let variable = |name: &str| std::env::var(name).ok();
-    let credential = match Credential::from_env(&variable) {
-        Ok(credential) => credential,
-        Err(CredentialError::Missing) => return Ok(None),
-        Err(error) => return Err(Failure::new(Exit::Usage, error)),
-    };
-    let upstream = match variable("ANTHROPIC_BASE_URL").filter(|text| !text.is_empty()) {
-        None => Upstream::default(),
-        Some(text) => Upstream::parse(&text).map_err(|error| {
-            Failure::new(Exit::Usage, error)
-                .hint("ANTHROPIC_BASE_URL names the upstream of the gateway.")
-        })?,
-    };
-    Ok(Some(ModelService {
-        credential,
-        upstream,
-    }))
 }

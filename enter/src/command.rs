@@ -5,42 +5,41 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use autoclave_enter::{Landlock, Proof, Rlimits, Spec, Status};
+use autoclave_enter::{Files, Landlock, Proof, Rlimits, Spec, Status};
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::unistd::{Gid, Uid, close, setgroups, setresgid, setresuid, setsid};
+use nix::sys::signal::kill;
+use nix::unistd::{Gid, Pid, Uid, geteuid, setgroups, setresgid, setresuid, setsid};
 use seccompiler::sock_filter;
 
+use crate::stage;
 use crate::status::{Channel, During, Failure};
 
-/// Confines this process as the inherited spec says, then executes the command.
-pub fn run(spec: &str, channel: &str) -> ExitCode {
-    let Ok(mut channel) = Channel::open(Path::new(&format!("/proc/self/fd/{channel}"))) else {
-        return ExitCode::from(5);
-    };
-    let sent = match confine(spec, &channel) {
-        Ok((spec, proof)) => channel
+/// Confines this process as `spec` says, then becomes the command. Returns the code to exit with
+/// where that fails.
+pub fn run(spec: &Spec, channel: &mut Channel) -> u8 {
+    let sent = match confine(spec, channel) {
+        Ok(proof) => channel
             .send(&Status::Enforced(Box::new(proof)))
             .and_then(|()| {
-                let errno = execute(&spec);
+                let errno = execute(spec);
                 channel.send(&Status::NotStarted { errno })
             }),
         Err(failure) => channel.send_failure(failure),
     };
-    ExitCode::from(if sent.is_ok() { 127 } else { 7 })
+    if sent.is_ok() { 127 } else { 7 }
 }
 
 /// Replaces this process; returns only the errno of the failure.
@@ -62,17 +61,15 @@ fn execute(spec: &Spec) -> i32 {
     errno_of(&error)
 }
 
-fn confine(spec: &str, channel: &Channel) -> Result<(Spec, Proof), Failure> {
-    let spec = File::open(format!("/proc/self/fd/{spec}")).during("open the spec")?;
-    let spec: Spec = serde_json::from_reader(spec).map_err(|_| Failure::new("read the spec", 0))?;
-    close_all_but(channel.file())?;
+fn confine(spec: &Spec, channel: &Channel) -> Result<Proof, Failure> {
+    stage::close_all_but(channel.file())?;
     setsid().during("start a session")?;
     // Out of memory, the command goes, not the stages that report on it.
     fs::write("/proc/self/oom_score_adj", "1000").during("volunteer for the memory killer")?;
     limit(&spec.rlimits)?;
     let ruleset = ruleset(&spec.landlock)
         .map_err(|error| Failure::new(&format!("prepare Landlock: {error}"), 0))?;
-    drop_identity(&spec)?;
+    drop_identity(spec)?;
     prctl::set_no_new_privs().during("give up new privileges")?;
     prctl::set_dumpable(false).during("become undumpable")?;
     let status = ruleset
@@ -91,25 +88,7 @@ fn confine(spec: &str, channel: &Channel) -> Result<(Spec, Proof), Failure> {
         seccompiler::apply_filter(&program)
             .map_err(|error| Failure::new(&format!("enforce seccomp: {error}"), 0))?;
     }
-    let proof = prove(&spec, status.ruleset == RulesetStatus::FullyEnforced)?;
-    Ok((spec, proof))
-}
-
-/// Closes every inherited descriptor but the three streams and `kept`.
-fn close_all_but(kept: &File) -> Result<(), Failure> {
-    let numbers: Vec<i32> = fs::read_dir("/proc/self/fd")
-        .during("list descriptors")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|number| *number > 2 && *number != kept.as_raw_fd())
-        .collect();
-    for number in numbers {
-        match close(number) {
-            // The listing's own descriptor is already closed.
-            Ok(()) | Err(Errno::EBADF) => {}
-            Err(errno) => return Err(Failure::new("close a descriptor", errno as i32)),
-        }
-    }
-    Ok(())
+    prove(spec, status.ruleset == RulesetStatus::FullyEnforced)
 }
 
 fn limit(rlimits: &Rlimits) -> Result<(), Failure> {
@@ -131,8 +110,14 @@ fn limit(rlimits: &Rlimits) -> Result<(), Failure> {
 fn drop_identity(spec: &Spec) -> Result<(), Failure> {
     let lost = |what: &'static str| move |_| Failure::new(what, 0);
     caps::clear(None, caps::CapSet::Ambient).map_err(lost("drop ambient capabilities"))?;
-    caps::clear(None, caps::CapSet::Bounding).map_err(lost("drop bounding capabilities"))?;
-    if !spec.is_user_namespace {
+    // Without this capability there is none to drop, and no_new_privs keeps it so.
+    if caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SETPCAP)
+        .map_err(lost("read capabilities"))?
+    {
+        caps::clear(None, caps::CapSet::Bounding).map_err(lost("drop bounding capabilities"))?;
+    }
+    // An ordinary user, with a user namespace or without, stays who it is.
+    if geteuid().is_root() {
         let (uid, gid) = (Uid::from_raw(spec.uid), Gid::from_raw(spec.gid));
         setgroups(&[]).during("drop groups")?;
         setresgid(gid, gid, gid).during("change the group")?;
@@ -177,12 +162,19 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
     let file_write: BitFlags<AccessFs> = AccessFs::WriteFile | AccessFs::Truncate;
     let device = AccessFs::from_all(abi) & AccessFs::IoctlDev;
     let tree = AccessFs::from_all(abi) & !(AccessFs::MakeChar | AccessFs::MakeBlock) & !device;
-    let mut created = ruleset.create()?.add_rule(PathBeneath::new(
-        PathFd::new("/")?,
-        AccessFs::from_read(abi),
-    ))?;
-    let private = ["/tmp", "/dev/shm"].map(PathBuf::from);
-    for path in private.iter().chain(&landlock.trees) {
+    if landlock.denies_tcp {
+        ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+    }
+    let mut created = ruleset.create()?;
+    for path in &landlock.readable {
+        let rights = if path.is_dir() {
+            AccessFs::from_read(abi)
+        } else {
+            AccessFs::from_read(abi) & AccessFs::from_file(abi)
+        };
+        created = grant(created, path, rights)?;
+    }
+    for path in &landlock.trees {
         created = grant(created, path, tree)?;
     }
     for path in &landlock.files {
@@ -195,7 +187,12 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
     for path in ["/dev/null", "/dev/zero", "/dev/full"] {
         created = grant(created, Path::new(path), AccessFs::WriteFile.into())?;
     }
-    for path in ["/dev/tty", "/dev/pts"] {
+    let terminals: &[&str] = if landlock.has_terminals {
+        &["/dev/tty", "/dev/pts"]
+    } else {
+        &[]
+    };
+    for path in terminals {
         created = grant(
             created,
             Path::new(path),
@@ -222,6 +219,12 @@ fn prove(spec: &Spec, is_landlocked: bool) -> Result<Proof, Failure> {
     Ok(Proof {
         is_landlocked,
         read_secret: File::open(&spec.secret_canary).err().map(|e| errno_of(&e)),
+        signal: match spec.files {
+            Files::Overlay | Files::Copy => None,
+            Files::Unmounted(_) => kill(Pid::from_raw(spec.runner_pid), None)
+                .err()
+                .map(|errno| errno as i32),
+        },
         ..prove_contained(spec.has_host_network)?
     })
 }
@@ -263,6 +266,7 @@ pub fn prove_contained(has_network: bool) -> Result<Proof, Failure> {
             .err()
             .map(|e| errno_of(&e)),
         connect: (!has_network).then(connect_out).flatten(),
+        signal: None,
     })
 }
 

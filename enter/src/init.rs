@@ -2,8 +2,6 @@
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::path::Path;
-use std::process::{Command, ExitCode};
 
 use autoclave_enter::{Spec, Status};
 use nix::errno::Errno;
@@ -14,58 +12,46 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, sendto, socket,
 };
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, pivot_root, sethostname};
+use nix::unistd::{Pid, chdir, pivot_root, sethostname};
 
-use crate::mounts;
 use crate::status::{Channel, During, Failure};
+use crate::{command, mounts, stage};
 
 /// Finishes the view, starts the command's stage, reaps, and reports how the command ended.
 ///
-/// `spec` and `channel` are inherited descriptors, `parent` is the pid of the stage outside.
-pub fn run(spec: &str, channel: &str, parent: &str) -> ExitCode {
-    let Ok(mut own) = Channel::open(Path::new(&format!("/proc/self/fd/{channel}"))) else {
-        return ExitCode::from(5);
-    };
-    let outcome = start(spec, channel, parent).and_then(reap);
+/// `outer` is the pid of the stage outside. Returns the code to exit with.
+pub fn run(spec: &Spec, channel: &mut Channel, outer: Pid) -> u8 {
+    let outcome = start(spec, channel, outer).and_then(reap);
     let sent = match outcome {
-        Ok(status) => own.send(&status),
-        Err(failure) => own.send_failure(failure),
+        Ok(status) => channel.send(&status),
+        Err(failure) => channel.send_failure(failure),
     };
-    ExitCode::from(if sent.is_ok() { 0 } else { 7 })
+    if sent.is_ok() { 0 } else { 7 }
 }
 
-fn start(spec_number: &str, channel: &str, parent: &str) -> Result<Pid, Failure> {
+fn start(spec: &Spec, channel: &mut Channel, outer: Pid) -> Result<Pid, Failure> {
     prctl::set_pdeathsig(Signal::SIGKILL).during("tie init to the sandbox")?;
     // Still the host's /proc: getppid(2) says 0 for a parent in another pid namespace.
     let status = fs::read_to_string("/proc/self/status").during("read the parent")?;
-    if !status
-        .lines()
-        .any(|line| line == format!("PPid:\t{parent}"))
-    {
+    if !status.lines().any(|line| line == format!("PPid:\t{outer}")) {
         return Err(Failure::new("the outer stage is gone", 0));
     }
-    let spec = File::open(format!("/proc/self/fd/{spec_number}")).during("open the spec")?;
-    let spec: Spec = serde_json::from_reader(spec).map_err(|_| Failure::new("read the spec", 0))?;
-    change_root(&spec)?;
+    // The stage outside has the sandbox's files open.
+    stage::close_all_but(channel.file())?;
+    change_root(spec)?;
     sethostname("autoclave").during("name the host")?;
     if !spec.has_host_network {
         raise_loopback()?;
     }
-    let command = Command::new("/proc/self/exe")
-        .args(["command", spec_number, channel])
-        .env_clear()
-        .spawn()
-        .during("start the command's stage")?;
+    let command = stage::start("the command's stage", || command::run(spec, channel))?;
     let null = File::options()
         .read(true)
         .write(true)
         .open("/dev/null")
         .during("open /dev/null")?;
-    dup2_stdin(&null).during("close stdin")?;
-    dup2_stdout(&null).during("close stdout")?;
-    dup2_stderr(&null).during("close stderr")?;
+    stage::leave_streams(&null)?;
     prctl::set_dumpable(false).during("hide init")?;
-    Ok(Pid::from_raw(command.id().cast_signed()))
+    Ok(command)
 }
 
 /// Waits for the command; everything else that dies is reaped on the way.

@@ -1,14 +1,18 @@
-//! Enters the process sandbox in three stages, each a re-run of this binary.
+//! Enters the process sandbox in three stages, each a child of the one before.
 //!
 //! `outside` makes the namespaces and mounts, `init` is pid 1 within, `command` puts every layer
-//! in force, proves it, and becomes the command. In a container the engine has done all that, and
-//! `contained` is its first process.
+//! in force, proves it, and becomes the command. Where there are no namespaces, `alone` stands
+//! for the first two. In a container the engine has done all that, and `contained` is its first
+//! process.
 
+mod alone;
 mod command;
 mod contained;
+mod copies;
 mod init;
 mod mounts;
 mod outside;
+mod stage;
 mod status;
 
 use std::process::ExitCode;
@@ -17,9 +21,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     match words.as_slice() {
-        ["outside", spec] => outside::run(spec),
-        ["init", spec, channel, parent] => init::run(spec, channel, parent),
-        ["command", spec, channel] => command::run(spec, channel),
+        ["outside"] => outside::run(),
         ["contained"] => contained::run(),
         ["landlock-abi"] => ExitCode::from(command::landlock_abi()),
         _ => ExitCode::from(2),

@@ -1,19 +1,22 @@
-//! The sandbox's view of files: one overlay, read-only binds, private devices.
+//! The sandbox's view of files: one overlay or copy, read-only binds, private devices.
 
 use std::fs::{self, File, Permissions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use autoclave_enter::Spec;
+use autoclave_enter::{Files, Spec};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::copies;
 use crate::outside::open_directory;
 use crate::status::{During, Failure};
 
 const NO_TYPE: Option<&str> = None;
 const NO_OPTIONS: Option<&str> = None;
+/// More than any copy takes.
+const COPYING_BYTES: u64 = 1 << 44;
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Where the root of the sandbox is mounted.
@@ -38,18 +41,23 @@ pub fn build(spec: &Spec) -> Result<File, Failure> {
         .map(|layer| open_directory(layer).during(&format!("open the layer {}", layer.display())))
         .collect::<Result<Vec<_>, _>>()?;
     let files = scratch(spec)?;
-    overlay(spec, &layers)?;
     let root = root(spec);
+    match &spec.files {
+        Files::Overlay => overlay(spec, &layers)?,
+        Files::Copy | Files::Unmounted(_) => copy(spec, &layers)?,
+    }
     for (name, place) in [("tmp", "tmp"), ("devices", "dev")] {
         bind(&spec.mount_point.join(name), &root.join(place))?;
     }
     devices(&root.join("dev"))?;
+    let mut targets = Vec::new();
     for view in &spec.binds {
         let target = view.target.strip_prefix("/").unwrap_or(&view.target);
         let target = root.join(target);
         bind(&view.source, &target)?;
-        protect(&target)?;
+        targets.push(target);
     }
+    protect(&targets)?;
     Ok(files)
 }
 
@@ -121,6 +129,29 @@ fn overlay(spec: &Spec, layers: &[File]) -> Result<(), Failure> {
     .during("mount the workspace")
 }
 
+/// Copies the layers into the tmpfs, which becomes that much larger, as the sandbox's root.
+fn copy(spec: &Spec, layers: &[File]) -> Result<(), Failure> {
+    let base = &spec.mount_point;
+    resize(base, COPYING_BYTES)?;
+    let layers: Vec<_> = layers
+        .iter()
+        .map(|layer| PathBuf::from(format!("/proc/self/fd/{}/.", layer.as_raw_fd())))
+        .collect();
+    let upper = base.join("upper");
+    copies::merge(layers.iter().map(PathBuf::as_path), &spec.opaque, &upper)?;
+    let found = statvfs(base).during("measure the copy")?;
+    let used = (found.blocks() - found.blocks_free()).saturating_mul(found.fragment_size());
+    resize(base, used.saturating_add(spec.disk_bytes))?;
+    bind(&upper, &root(spec))
+}
+
+fn resize(tmpfs: &Path, bytes: u64) -> Result<(), Failure> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let options = format!("size={bytes}");
+    mount(NO_TYPE, tmpfs, NO_TYPE, flags, Some(options.as_str()))
+        .during("resize the sandbox's tmpfs")
+}
+
 /// Binds the harmless devices and gives the sandbox pseudo terminals of its own.
 fn devices(folder: &Path) -> Result<(), Failure> {
     for name in DEVICES {
@@ -149,15 +180,15 @@ fn bind(source: &Path, target: &Path) -> Result<(), Failure> {
     ))
 }
 
-/// Makes the bind at `target`, with every mount that came beneath it, read-only.
-fn protect(target: &Path) -> Result<(), Failure> {
+/// Makes the binds at `targets`, with every mount that came beneath them, read-only.
+fn protect(targets: &[PathBuf]) -> Result<(), Failure> {
     let table = fs::read("/proc/self/mountinfo").during("read the mount table")?;
     let table = String::from_utf8_lossy(&table);
     let points = table
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
         .map(|point| PathBuf::from(unescape(point)))
-        .filter(|point| point.starts_with(target));
+        .filter(|point| targets.iter().any(|target| point.starts_with(target)));
     for point in points {
         let kept = statvfs(&point).map_or(MsFlags::empty(), |found| locked(found.flags()));
         let flags = MsFlags::MS_BIND

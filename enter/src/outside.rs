@@ -1,35 +1,40 @@
 //! The first stage: on the host's side of the sandbox, alive until the runner has its files.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use autoclave_enter::{Spec, Status};
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use autoclave_enter::{Files, Spec, Status};
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, getgid, getppid, getuid, pause};
+use nix::unistd::{Pid, getgid, getppid, getuid, pause, read};
 
-use crate::mounts;
 use crate::status::{Channel, During, Failure};
+use crate::{alone, init, mounts, stage};
 
-/// Builds the sandbox that the file at `spec` describes, and holds it until killed.
-pub fn run(spec: &str) -> ExitCode {
-    let Ok(spec_file) = File::open(spec) else {
+/// Builds the sandbox that standard input describes, and holds it until killed.
+pub fn run() -> ExitCode {
+    let Ok(text) = description() else {
         return ExitCode::from(3);
     };
-    let Ok(spec) = serde_json::from_reader::<_, Spec>(&spec_file) else {
+    let Ok(spec) = serde_json::from_slice::<Spec>(&text) else {
         return ExitCode::from(4);
     };
     let Ok(mut channel) = Channel::open(&spec.status) else {
         return ExitCode::from(5);
     };
-    match hold(&spec, &spec_file, &mut channel) {
-        Ok(()) => loop {
+    if let Files::Unmounted(copy) = &spec.files {
+        return alone::run(&spec, copy, &mut channel);
+    }
+    match hold(&spec, &mut channel) {
+        // Open until the runner has read what it wants of them.
+        Ok(_files) => loop {
             pause();
         },
         Err(failure) => {
@@ -40,15 +45,38 @@ pub fn run(spec: &str) -> ExitCode {
     }
 }
 
-fn hold(spec: &Spec, spec_file: &File, channel: &mut Channel) -> Result<(), Failure> {
+/// Reads the length and the text of the spec, and not a byte more: the rest is the command's.
+fn description() -> nix::Result<Vec<u8>> {
+    let mut length = [0; 8];
+    read_exact(&mut length)?;
+    let length = usize::try_from(u64::from_le_bytes(length)).map_err(|_| Errno::EFBIG)?;
+    let mut text = Vec::new();
+    text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
+    text.resize(length, 0);
+    read_exact(&mut text)?;
+    Ok(text)
+}
+
+fn read_exact(mut buffer: &mut [u8]) -> nix::Result<()> {
+    while !buffer.is_empty() {
+        match read(io::stdin(), buffer) {
+            Ok(0) => return Err(Errno::EPIPE),
+            Ok(n) => buffer = &mut buffer[n..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the sandbox's tmpfs when nothing runs in it any more.
+fn hold(spec: &Spec, channel: &mut Channel) -> Result<File, Failure> {
     let null = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/null")
         .during("open /dev/null")?;
-    for file in &spec.cgroup_joins {
-        fs::write(file, "0").during(&format!("join the cgroup {}", file.display()))?;
-    }
+    join_cgroup(spec)?;
     separate(spec)?;
     // After the change of namespaces, which may clear it.
     prctl::set_pdeathsig(Signal::SIGKILL).during("tie the sandbox to the runner")?;
@@ -56,22 +84,9 @@ fn hold(spec: &Spec, spec_file: &File, channel: &mut Channel) -> Result<(), Fail
         return Err(Failure::new("the runner is gone", 0));
     }
     let files = mounts::build(spec)?;
-    if spec.is_user_namespace {
-        keep_capabilities()?;
-    }
-    let init = Command::new("/proc/self/exe")
-        .arg("init")
-        .arg(inheritable(spec_file)?)
-        .arg(inheritable(channel.file())?)
-        .arg(std::process::id().to_string())
-        .env_clear()
-        .spawn()
-        .during("start the sandbox's init")?;
-    // From here on only the command holds its streams, so that their end is its end.
-    dup2_stdin(&null).during("close stdin")?;
-    dup2_stdout(&null).during("close stdout")?;
-    dup2_stderr(&null).during("close stderr")?;
-    let init = Pid::from_raw(init.id().cast_signed());
+    let outer = Pid::this();
+    let init = stage::start("the sandbox's init", || init::run(spec, channel, outer))?;
+    stage::leave_streams(&null)?;
     channel
         .send(&Status::Built {
             init: init.as_raw(),
@@ -83,9 +98,14 @@ fn hold(spec: &Spec, spec_file: &File, channel: &mut Channel) -> Result<(), Fail
     waitid(Id::Pid(init), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
         .during("wait for the sandbox's init")?;
     channel.send(&Status::Gone).during("report")?;
-    loop {
-        pause();
+    Ok(files)
+}
+
+pub fn join_cgroup(spec: &Spec) -> Result<(), Failure> {
+    for file in &spec.cgroup_joins {
+        fs::write(file, "0").during(&format!("join the cgroup {}", file.display()))?;
     }
+    Ok(())
 }
 
 /// Leaves the host's namespaces.
@@ -113,21 +133,6 @@ fn separate(spec: &Spec) -> Result<(), Failure> {
 
 fn write_map(file: &str, text: &str) -> Result<(), Failure> {
     fs::write(Path::new(file), text).during(&format!("write {file}"))
-}
-
-/// Lets the namespace's capabilities survive the re-run: an ordinary uid loses them otherwise.
-fn keep_capabilities() -> Result<(), Failure> {
-    let permitted = caps::read(None, caps::CapSet::Permitted)
-        .map_err(|_| Failure::new("read capabilities", 0))?;
-    caps::set(None, caps::CapSet::Inheritable, &permitted)
-        .and_then(|()| caps::set(None, caps::CapSet::Ambient, &permitted))
-        .map_err(|_| Failure::new("keep the namespace's capabilities", 0))
-}
-
-/// Lets the next stages inherit `file`; returns its number, under which they reopen it.
-fn inheritable(file: &File) -> Result<String, Failure> {
-    fcntl(file, FcntlArg::F_SETFD(FdFlag::empty())).during("hand on a descriptor")?;
-    Ok(file.as_raw_fd().to_string())
 }
 
 /// Opens a directory for later use by other processes.

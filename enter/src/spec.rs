@@ -22,6 +22,10 @@ pub struct Spec {
     pub disk_bytes: u64,
     /// Lower directories, topmost first.
     pub layers: Vec<PathBuf>,
+    /// How the command gets their files.
+    pub files: Files,
+    /// The attribute of directories in layers that hide what lies beneath.
+    pub opaque: String,
     /// Read-only binds, in order; their targets exist in the layers.
     pub binds: Vec<Bind>,
     pub has_host_network: bool,
@@ -40,6 +44,18 @@ pub struct Spec {
     pub directory: PathBuf,
 }
 
+/// How the command gets the files of the layers as its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Files {
+    /// An overlay over them, which takes writes in a tmpfs.
+    Overlay,
+    /// A copy in a tmpfs, where overlays cannot be mounted.
+    Copy,
+    /// A copy in this empty directory of the host, and no namespaces at all.
+    Unmounted(PathBuf),
+}
+
 /// A host path that the sandbox sees read-only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bind {
@@ -48,15 +64,24 @@ pub struct Bind {
     pub target: PathBuf,
 }
 
-/// What Landlock lets the command write, beside reading and executing everything it sees.
+/// What Landlock lets the command read and write.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Landlock {
     /// The kernel's version of the interface; 3 to 6, higher ones are used as 6.
     pub abi: i32,
+    /// Readable and executable with everything beneath; what is not there has nothing to grant.
+    #[serde(with = "crate::paths")]
+    pub readable: Vec<PathBuf>,
     /// Writable with everything beneath.
+    #[serde(with = "crate::paths")]
     pub trees: Vec<PathBuf>,
     /// Single files, written in place.
+    #[serde(with = "crate::paths")]
     pub files: Vec<PathBuf>,
+    /// Pseudo terminals are the sandbox's own and may be used.
+    pub has_terminals: bool,
+    /// Denies TCP, where no network namespace does.
+    pub denies_tcp: bool,
 }
 
 /// One instruction of a seccomp program: the kernel's `struct sock_filter`.
@@ -99,6 +124,8 @@ pub struct Proof {
     pub read_secret: Option<i32>,
     /// Not tried with the host's network.
     pub connect: Option<i32>,
+    /// Signalling the runner; not tried in a pid namespace, where it has no number.
+    pub signal: Option<i32>,
 }
 
 /// What the helper does as the first process of a container: all that the engine has not done.

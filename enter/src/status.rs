@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use autoclave_enter::Status;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 /// A stage's end of the status channel.
 pub struct Channel(File);
@@ -17,8 +19,17 @@ pub struct Failure {
 }
 
 impl Channel {
+    /// Opens the fifo at `path`, which the runner reads.
+    ///
+    /// A runner that has died reads nothing: then this fails (ENXIO, see fifo(7)) instead of
+    /// waiting for another reader for ever.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(OpenOptions::new().write(true).open(path)?))
+        let file = OpenOptions::new()
+            .write(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(path)?;
+        fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
+        Ok(Self(file))
     }
 
     pub fn file(&self) -> &File {

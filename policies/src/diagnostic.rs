@@ -34,13 +34,29 @@ pub struct Problems {
     pub source: Source,
     /// In the order of the file.
     pub problems: Vec<Problem>,
+    /// What is wrong in the files that this one names.
+    pub included: Vec<Problems>,
 }
 
 impl Problems {
     /// Returns `problems` in the order of the file, or `None` when there are none.
     pub fn new(source: Source, mut problems: Vec<Problem>) -> Option<Self> {
         problems.sort_by_key(|problem| (problem.line, problem.column));
-        (!problems.is_empty()).then_some(Self { source, problems })
+        (!problems.is_empty()).then_some(Self {
+            source,
+            problems,
+            included: Vec::new(),
+        })
+    }
+
+    /// Yields every problem with its file's source, those of named files last.
+    pub fn iter(&self) -> impl Iterator<Item = (&Source, &Problem)> {
+        let own = self.problems.iter().map(|problem| (&self.source, problem));
+        let included = self.included.iter().flat_map(|file| {
+            let problems = file.problems.iter();
+            problems.map(|problem| (&file.source, problem))
+        });
+        own.chain(included)
     }
 }
 
@@ -48,11 +64,11 @@ impl std::error::Error for Problems {}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
+        for (index, (source, problem)) in self.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n\n")?;
             }
-            f.write_str(&problem.render(&self.source))?;
+            f.write_str(&problem.render(source))?;
         }
         Ok(())
     }

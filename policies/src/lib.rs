@@ -8,6 +8,7 @@ mod diagnostic;
 mod glob;
 mod harness;
 mod host;
+mod host_policy;
 mod limits;
 mod path;
 mod plan;
@@ -21,11 +22,15 @@ pub use compile::{PlanRequest, Refusal, compile};
 pub use diagnostic::{Problem, Problems, Source};
 pub use glob::{Glob, InvalidGlob};
 pub use harness::files_named_by;
-pub use host::HostCapabilities;
+pub use host::{Ability, HostCapabilities};
+pub use host_policy::{HostPolicy, is_sandboxes_own, lies_in};
 pub use limits::Limits;
 pub use path::{InvalidPath, RepoPath};
 pub use plan::{Grant, Identity, Level, Plan, View};
 pub use policy::{Class, Policy, PolicyRules};
-pub use preset::Preset;
-pub use syscalls::{ArgCondition, ArgOp, ArgTest, ArgWidth, SyscallRule, denied_syscalls};
+pub use preset::PRESETS;
+pub use syscalls::{
+    ArgCondition, ArgOp, ArgTest, ArgWidth, Sockets, SyscallRule, denied_syscalls,
+    denied_without_network_namespace,
+};
 pub use tree::{EntryKind, Tree};

@@ -65,6 +65,7 @@ const SOCK_TYPE_MASK: u64 = 0xf;
 
 const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
+const TIOCSETD: u64 = 0x5423;
 
 const CLONE_NEWNS: u64 = 0x0002_0000;
 const CLONE_NEWCGROUP: u64 = 0x0200_0000;
@@ -79,10 +80,32 @@ const PER_LINUX: u64 = 0;
 const PERSONALITY_QUERY: u64 = 0xffff_ffff;
 
 /// Returns every denial; a call that no rule meets is allowed. Several rules may name one call:
-/// it is denied when any of them meets.
+/// it is denied when any of them meets, with the errno of the first.
 pub fn denied_syscalls() -> &'static [SyscallRule] {
     RULES
 }
+
+/// The sockets that a command may make where no network namespace separates it from the host's
+/// network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sockets {
+    /// Connected pairs only.
+    Pairs,
+    /// Unix sockets, whatever their path: a filter cannot read paths.
+    Unix,
+}
+
+/// Returns the denials that come before those of [`denied_syscalls`] where there is no network
+/// namespace.
+pub fn denied_without_network_namespace(sockets: Sockets) -> &'static [SyscallRule] {
+    match sockets {
+        Sockets::Pairs => PAIRS,
+        Sockets::Unix => UNIX,
+    }
+}
+
+const PAIRS: &[SyscallRule] = &[denied("socket", EAFNOSUPPORT)];
+const UNIX: &[SyscallRule] = &[when("socket", &[differs(0, AF_UNIX)], EAFNOSUPPORT)];
 
 const RULES: &[SyscallRule] = &[
     // Does file and network operations outside of seccomp's sight. ENOSYS: libuv then uses threads.
@@ -123,6 +146,8 @@ const RULES: &[SyscallRule] = &[
     denied("process_madvise", EPERM),
     denied("pidfd_getfd", EPERM),
     denied("kcmp", EPERM),
+    denied("move_pages", EPERM),
+    denied("migrate_pages", EPERM),
     // Parts of the kernel that are often broken and never needed.
     denied("bpf", EPERM),
     denied("perf_event_open", EPERM),
@@ -162,6 +187,8 @@ const RULES: &[SyscallRule] = &[
     // Types into the terminal that a sandbox was started from; see TIOCSTI in ioctl_tty(2).
     when("ioctl", &[equals(1, TIOCSTI)], EPERM),
     when("ioctl", &[equals(1, TIOCLINUX)], EPERM),
+    // Loads a line discipline, a kernel module with little review.
+    when("ioctl", &[equals(1, TIOCSETD)], EPERM),
     // Vsock reaches the hypervisor from any network namespace; nobody needs the other families.
     when(
         "socket",
@@ -302,6 +329,21 @@ mod tests {
         ] {
             assert_eq!(errno_of("socket", arguments), Some(errno), "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn without_a_namespace_no_socket_reaches_a_network() {
+        let families = |sockets: Sockets| {
+            denied_without_network_namespace(sockets)
+                .iter()
+                .map(|rule| (rule.name, rule.condition.map(|c| c.all.to_vec())))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(families(Sockets::Pairs), [("socket", None)]);
+        assert_eq!(
+            families(Sockets::Unix),
+            [("socket", Some(vec![differs(0, AF_UNIX)]))]
+        );
     }
 
     #[test]

@@ -135,6 +135,9 @@ pub enum EventKind {
         summary: String,
         /// Why, for people.
         detail: String,
+        /// What it took in sandboxes; absent where a killed run decided and a later one tells it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        executions: Option<Executions>,
     },
     /// The run waits; `until_ms` is in milliseconds since 1970.
     Waiting {
@@ -149,6 +152,16 @@ pub enum EventKind {
         champion: CommitId,
         champion_value: Metric,
     },
+}
+
+/// What the sandboxes of an experiment took; the rest of its time is the runner's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Executions {
+    pub count: u32,
+    /// Inside the commands of the agent and the harness.
+    pub command_seconds: f64,
+    /// Making the sandboxes around them, up to their proof.
+    pub sandbox_seconds: f64,
 }
 
 /// Reads events as they happen. A reader that fails never stops a run.

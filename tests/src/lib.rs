@@ -1,3 +1,6 @@
 //! End-to-end tests of autoclave.
 
+pub mod durable;
 pub mod model_server;
+pub mod stage;
+pub mod toy;

@@ -14,6 +14,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("hyper_util", &["runner/src/gateway"]),
     ("hyper_rustls", &["runner/src/gateway"]),
     ("rustls", &["runner/src/gateway"]),
+    ("webpki_roots", &["runner/src/gateway"]),
     ("saphyr_parser", &["policies/src/yaml"]),
     ("clap", &["cli/src"]),
     ("clap_complete", &["cli/src"]),

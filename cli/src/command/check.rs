@@ -1,13 +1,13 @@
 //! `autoclave check`.
 
-use autoclave_runner::campaign::{self, CheckReport, CheckStatus};
+use autoclave_runner::campaign::{self, Area, CheckReport, CheckStatus, PreflightRequest};
 use clap::Args;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::output::{self, Format};
-use crate::project::{self, Project};
-use crate::runtime;
+use crate::project::{self, Config, NoConfig, Project};
+use crate::{runtime, service};
 
 /// Try everything a run needs, before a night is spent
 #[derive(Debug, Args)]
@@ -22,60 +22,76 @@ pub struct CheckArgs {
 ///
 /// # Errors
 ///
-/// As the exit codes say; a failed check is [`Exit::Usage`], [`Exit::BaselineNotGreen`] or
-/// [`Exit::SandboxNotEnforced`] after its kind.
+/// As the exit codes say; the first failed check decides which.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "a command takes its arguments"
 )]
 pub fn run(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
-    let project = Project::open()?;
-    let marker = project.marker(args.marker.as_deref())?;
-    let host = project::host_facts()?;
-    let has_credential = project::model_service()?.is_some();
-    let warnings = project.warnings.clone();
-    let report = runtime::block_on(async |cancel| {
-        let mut silent = Silent;
-        Ok(campaign::preflight(
-            project.repo,
-            marker,
-            has_credential,
-            &host,
-            &cancel,
-            &mut silent,
-        )
-        .await?)
-    })?;
+    let repo = project::open_repo()?;
+    let report = match Config::read(&repo) {
+        Err(NoConfig::Absent(failure)) => return Err(failure),
+        Err(NoConfig::Wrong(problems)) => {
+            if format == Format::Text {
+                // With the lines themselves and a caret, which the report has no room for.
+                return Err(project::wrong(&problems));
+            }
+            CheckReport::of_problems(&problems)
+        }
+        Ok(config) => preflight(Project { repo, config }, args.marker.as_deref())?,
+    };
     match format {
         Format::Json => output::print_json(&report)?,
-        Format::Text => output::print(&text(&report, &warnings))?,
+        Format::Text => output::print(&text(&report))?,
     }
-    let failed = report
-        .checks
-        .iter()
-        .find(|check| check.status == CheckStatus::Failed);
-    Ok(match failed.map(|check| check.name.as_str()) {
+    let mut checks = report.checks.iter();
+    let failed = checks.find(|check| check.status == CheckStatus::Failed);
+    Ok(match failed.map(|check| check.area) {
         None => Exit::Done,
-        Some("baseline") => Exit::BaselineNotGreen,
-        Some("sandbox" | "policy") => Exit::SandboxNotEnforced,
-        Some(_) => Exit::Usage,
+        Some(Area::Config) => Exit::Usage,
+        Some(Area::Agent) => Exit::UsageLimitOrInfrastructure,
+        Some(Area::Repository) => Exit::RepositoryOrLedger,
+        Some(Area::Sandbox) => Exit::SandboxNotEnforced,
+        Some(Area::Baseline) => Exit::BaselineNotGreen,
     })
 }
 
-fn text(report: &CheckReport, warnings: &[String]) -> String {
+fn preflight(project: Project, marker: Option<&str>) -> Result<CheckReport, Failure> {
+    let marker = project.marker(marker)?;
+    let host = project::host_facts()?;
+    let warnings = project.warnings();
+    let found = service::from_environment(None);
+    let service = match &found {
+        Ok(Some(service)) => Ok(service),
+        Ok(None) => Err("no credential in the environment".to_owned()),
+        Err(failure) => Err(failure.message()),
+    };
+    runtime::block_on(async |cancel| {
+        let request = PreflightRequest {
+            config: &project.config.file,
+            warnings,
+            marker,
+            service,
+            host: &host,
+        };
+        Ok(campaign::preflight(project.repo, request, &cancel, &mut Silent).await?)
+    })
+}
+
+fn text(report: &CheckReport) -> String {
     let mut text = String::new();
-    for warning in warnings {
-        text.push_str(&format!("warn  config: {warning}\n"));
-    }
     for check in &report.checks {
         let word = match check.status {
             CheckStatus::Ok => "ok   ",
             CheckStatus::Warning => "warn ",
             CheckStatus::Failed => "FAIL ",
         };
-        text.push_str(&format!("{word} {}: {}\n", check.name, check.detail));
+        let mut lines = check.detail.lines().map(printable);
+        let first = lines.next().unwrap_or_default();
+        text.push_str(&format!("{word} {}: {first}\n", check.name));
+        text.extend(lines.map(|line| format!("        {line}\n")));
         if let Some(hint) = &check.hint {
-            text.push_str(&format!("      hint: {hint}\n"));
+            text.push_str(&format!("      hint: {}\n", printable(hint)));
         }
     }
     text.push_str(if report.ok {
@@ -84,6 +100,12 @@ fn text(report: &CheckReport, warnings: &[String]) -> String {
         "Not ready to run.\n"
     });
     text
+}
+
+/// Replaces control characters: a harness's output cannot steer the terminal.
+fn printable(line: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    line.chars().map(visible).collect()
 }
 
 /// A check reports its findings at the end.

@@ -9,9 +9,10 @@ use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::project;
 
-/// Remove ended runs and what killed ones left behind
+/// Remove old runs and what killed ones left behind
 ///
-/// Commits of kept experiments stay pinned unless --kept is given.
+/// Old are those that ended, and those that were left for a newer run of their marker. An unfinished
+/// run that can go on stays. Commits of kept experiments stay pinned unless --kept is given.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: autoclave clean --dry-run")]
 pub struct CleanArgs {
@@ -34,24 +35,37 @@ pub struct CleanArgs {
 )]
 pub fn run(args: CleanArgs, format: Format) -> Result<Exit, Failure> {
     let repo = project::open_repo()?;
+    let host = project::host_facts()?;
     let request = CleanRequest {
         dry_run: args.dry_run,
         kept_too: args.kept,
+        state: &host.state,
     };
-    let removed = clean(&repo, &request)?;
+    let cleaned = clean(&repo, &request)?;
     match format {
-        Format::Json => output::print_json(&json!({"removed": removed, "dry_run": args.dry_run}))?,
+        Format::Json => output::print_json(&json!({
+            "removed": cleaned.runs,
+            "leftovers": cleaned.leftovers,
+            "in_use": cleaned.in_use,
+            "dry_run": args.dry_run,
+        }))?,
         Format::Text => {
             let word = if args.dry_run {
                 "would remove"
             } else {
                 "removed"
             };
-            let mut text: String = removed
+            let runs = cleaned.runs.iter().map(|run| format!("{word} run {run}\n"));
+            let leftovers = cleaned
+                .leftovers
                 .iter()
-                .map(|run| format!("{word} {run}\n"))
-                .collect();
-            if removed.is_empty() {
+                .map(|label| format!("{word} leftover {}\n", host.state.join(label).display()));
+            let in_use = cleaned
+                .in_use
+                .iter()
+                .map(|marker| format!("left the runs of {marker} alone: it is being run\n"));
+            let mut text: String = runs.chain(leftovers).chain(in_use).collect();
+            if text.is_empty() {
                 text.push_str("Nothing to remove.\n");
             }
             output::print(&text)?;

@@ -57,6 +57,7 @@ pub fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
             base: None,
             fresh: true,
             service: None,
+            warnings: Vec::new(),
             host: host.clone(),
             cancel: cancel.clone(),
         };

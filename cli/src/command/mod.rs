@@ -46,7 +46,7 @@ impl Command {
     /// As the command says.
     pub fn run(self, format: Format) -> Result<Exit, Failure> {
         match self {
-            Self::Init(args) => init::run(args, format),
+            Self::Init(args) => init::run(&args, format),
             Self::Check(args) => check::run(args, format),
             Self::Run(args) => run::run(args, format),
             Self::Status(args) => status::run(&args, format),

@@ -39,8 +39,7 @@ pub fn run(args: ResultsArgs, format: Format) -> Result<Exit, Failure> {
     };
     match format {
         Format::Json => {
-            let direction = serde_json::to_value(marker.metric.direction).unwrap_or(Value::Null);
-            output::print_json(&to_json(&marker.name, &direction, &progress))?;
+            output::print_json(&to_json(&marker.name, &progress))?;
         }
         Format::Text => {
             let mut lines = table(&progress).lines();
@@ -52,12 +51,12 @@ pub fn run(args: ResultsArgs, format: Format) -> Result<Exit, Failure> {
 }
 
 /// The shape that scripts rely on; additive only.
-fn to_json(marker: &str, direction: &Value, progress: &Progress) -> Value {
+fn to_json(marker: &str, progress: &Progress) -> Value {
     let baseline = progress.baseline.as_ref().map(|baseline| baseline.value);
     json!({
         "marker": marker,
         "run": progress.run,
-        "direction": direction,
+        "direction": progress.direction,
         "baseline": {"commit": progress.base, "value": baseline},
         "champion": {"commit": progress.champion, "value": progress.champion_value},
         "experiments": progress.experiments.iter().map(experiment).collect::<Vec<_>>(),

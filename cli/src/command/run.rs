@@ -1,13 +1,17 @@
 //! `autoclave run`.
 
+use std::path::PathBuf;
+
 use autoclave_runner::campaign::{self, RunRequest};
+use autoclave_runner::decide::progress::FinishReason;
 use clap::Args;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::log::{Log, Logged};
 use crate::output::Format;
 use crate::project::{self, Project};
-use crate::{reporter, runtime};
+use crate::{reporter, runtime, service};
 
 /// Run a marker's experiments, or go on with an unfinished run
 #[derive(Debug, Args)]
@@ -25,6 +29,9 @@ pub struct RunArgs {
     /// Start afresh even where an unfinished run could go on
     #[arg(long)]
     new: bool,
+    /// Read the credential from this file, instead of the one AUTOCLAVE_CREDENTIAL_FILE names
+    #[arg(long, value_name = "FILE")]
+    credential_file: Option<PathBuf>,
 }
 
 /// Runs the loop and shows it.
@@ -36,8 +43,13 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
     let project = Project::open()?;
     let marker = project.active_marker(args.marker.as_deref())?;
     let host = project::host_facts()?;
-    let service = project::model_service()?;
-    let mut reporter = reporter::standard(format);
+    let service = service::from_environment(args.credential_file.as_deref())?;
+    let warnings = project.warnings();
+    let mut reporter = Logged {
+        reporter: reporter::standard(format),
+        log: Log::start()?,
+        runs_dir: project.repo.runs_dir(),
+    };
     let outcome = runtime::block_on(async |cancel| {
         let request = RunRequest {
             marker,
@@ -45,14 +57,21 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
             base: args.base,
             fresh: args.new,
             service,
+            warnings,
             host,
             cancel,
         };
-        Ok(campaign::run(project.repo, request, reporter.as_mut()).await?)
+        campaign::run(project.repo, request, &mut reporter)
+            .await
+            .map_err(|error| project.config.failure(error))
     })?;
-    Ok(if outcome.kept > 0 {
-        Exit::Done
-    } else {
-        Exit::NothingKept
-    })
+    match outcome.reason {
+        FinishReason::Infrastructure => {
+            let message = "several experiments in a row failed for reasons that are not theirs";
+            Err(Failure::new(Exit::UsageLimitOrInfrastructure, message)
+                .hint("`autoclave results` says which; `autoclave run` goes on with the same run."))
+        }
+        _ if outcome.kept == 0 => Ok(Exit::NothingKept),
+        _ => Ok(Exit::Done),
+    }
 }

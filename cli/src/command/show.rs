@@ -27,7 +27,7 @@ pub struct ShowArgs {
 ///
 /// # Errors
 ///
-/// [`Exit::Usage`] when there is no such experiment.
+/// [`Exit::Usage`] when there is no such experiment, [`Exit::NothingKept`] when there is no run.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "a command takes its arguments"
@@ -35,30 +35,34 @@ pub struct ShowArgs {
 pub fn run(args: ShowArgs, format: Format) -> Result<Exit, Failure> {
     let project = Project::open()?;
     let marker = project.marker(args.marker.as_deref())?;
-    let latest = latest_progress(&project.repo.runs_dir(), &marker.name)?;
+    let Some((folder, progress)) = latest_progress(&project.repo.runs_dir(), &marker.name)? else {
+        let message = format!("marker `{}` has no run yet", marker.name);
+        return Err(Failure::new(Exit::NothingKept, message).hint("`autoclave run` starts one."));
+    };
     let number = ExperimentNumber::from(args.number);
-    let found = latest.and_then(|(folder, progress)| {
-        let record = progress.experiments.into_iter().find(|e| e.n == number)?;
-        Some((folder, record))
-    });
-    let Some((folder, record)) = found else {
+    let is_in_flight = progress.in_flight == Some(number);
+    let record = progress.experiments.into_iter().find(|e| e.n == number);
+    if record.is_none() && !is_in_flight {
         let message = format!(
-            "the newest run of `{}` has no experiment {number}",
-            marker.name
+            "run {} of `{}` has no experiment {number}",
+            progress.run, marker.name
         );
         return Err(Failure::new(Exit::Usage, message).hint("`autoclave results` lists them."));
-    };
-    let files = read_files(
-        &folder
-            .path()
-            .join(format!("experiments/{:04}", args.number)),
-    )?;
+    }
+    let folder = folder
+        .path()
+        .join(format!("experiments/{:04}", args.number));
+    let files = read_files(&folder)?;
     match format {
         Format::Json => {
+            let verdict = record.as_ref().map(|record| record.verdict.to_string());
             let mut object = Map::new();
             object.insert("n".into(), Value::from(args.number));
-            object.insert("verdict".into(), Value::from(record.verdict.to_string()));
-            object.insert("detail".into(), Value::from(record.detail));
+            object.insert("verdict".into(), Value::from(verdict));
+            object.insert(
+                "detail".into(),
+                Value::from(record.map(|record| record.detail)),
+            );
             let files = files
                 .into_iter()
                 .map(|(name, text)| (name, Value::from(text)))
@@ -67,17 +71,27 @@ pub fn run(args: ShowArgs, format: Format) -> Result<Exit, Failure> {
             output::print_json(&Value::Object(object))?;
         }
         Format::Text => {
-            let mut text = format!(
-                "experiment {number}: {}, {}\n",
-                record.verdict, record.detail
-            );
+            let mut text = match record {
+                Some(record) => format!(
+                    "experiment {number}: {}, {}\n",
+                    record.verdict, record.detail
+                ),
+                None => format!("experiment {number}: started, not decided\n"),
+            };
             for (name, content) in files {
-                text.push_str(&format!("\n=== {name}\n{content}"));
+                text.push_str(&format!("\n=== {name}\n{}", harmless(&content)));
             }
             output::print(&text)?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// Returns what an agent wrote without what a terminal would obey.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
+        .collect()
 }
 
 /// Returns name and text of each file, sorted by name.
@@ -87,6 +101,9 @@ fn read_files(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
         Failure::new(Exit::RepositoryOrLedger, message)
     };
     let mut files = Vec::new();
+    if !folder.exists() {
+        return Ok(files);
+    }
     for entry in std::fs::read_dir(folder).map_err(failure)? {
         let entry = entry.map_err(failure)?;
         let bytes = std::fs::read(entry.path()).map_err(failure)?;

@@ -1,6 +1,6 @@
 //! `autoclave status`.
 
-use autoclave_runner::campaign::latest_progress;
+use autoclave_runner::campaign::{latest_progress, running};
 use autoclave_runner::decide::progress::Progress;
 use autoclave_runner::marker::Status;
 use clap::Args;
@@ -25,18 +25,21 @@ pub struct StatusArgs {}
 pub fn run(_args: &StatusArgs, format: Format) -> Result<Exit, Failure> {
     let project = Project::open()?;
     let mut rows = Vec::new();
-    for marker in &project.markers {
+    for marker in &project.config.file.markers {
         let latest = latest_progress(&project.repo.runs_dir(), &marker.name)?;
         let progress = latest.as_ref().map(|(_, progress)| progress);
+        let holder = running(&project.repo.runs_dir(), &marker.name)?;
         rows.push(json!({
             "marker": marker.name,
             "status": match marker.status { Status::Active => "active", Status::Paused => "paused" },
             "run": progress.map(|p| &p.run),
             "state": match progress {
+                _ if holder.is_some() => "running",
                 None => "never run",
                 Some(p) if p.closed.is_some() => "ended",
                 Some(_) => "unfinished",
             },
+            "pid": holder.and_then(|holder| holder.pid),
             "ended": progress.and_then(|p| p.closed.as_ref()),
             "experiments": progress.map_or(0, Progress::counted),
             "kept": progress.map_or(0, Progress::kept),

@@ -122,6 +122,7 @@ fn stream() -> Vec<Event> {
             seconds: 82.0,
             summary: "Sort with a heap".into(),
             detail: "better than the champion beyond doubt".into(),
+            executions: None,
         },
         EventKind::ExperimentStarted {
             experiment: two,
@@ -163,6 +164,7 @@ fn stream() -> Vec<Event> {
             seconds: 7.5,
             summary: "Skip the checks".into(),
             detail: String::new(),
+            executions: None,
         },
         EventKind::Waiting {
             reason: "usage limit".into(),
@@ -179,6 +181,7 @@ fn stream() -> Vec<Event> {
             seconds: 3_725.0,
             summary: String::new(),
             detail: "limit reached".into(),
+            executions: None,
         },
         EventKind::RunFinished {
             run,

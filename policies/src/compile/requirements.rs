@@ -9,6 +9,10 @@ use crate::{HostCapabilities, Level};
 /// can still be emptied; see landlock(7).
 const LEAST_LANDLOCK_ABI: u32 = 3;
 
+/// The first Landlock version that keeps signals and abstract unix sockets inside; where there
+/// are no namespaces nothing else does.
+const LEAST_ABI_ALONE: u32 = 6;
+
 /// The name under which a user accepts [`Level::Landlock`].
 const LANDLOCK: &str = "landlock";
 
@@ -29,30 +33,25 @@ pub(super) fn level_of(
             Some(container),
         ));
     }
-    if !host.seccomp {
+    if let Some(why) = host.seccomp.failure() {
         refusals.push(refusal(
             "syscalls",
-            "this host cannot load seccomp filters",
+            &format!("this host cannot load seccomp filters ({why})"),
             Some(container),
         ));
     }
     let accepts_landlock = request.allow_degraded.iter().any(|name| name == LANDLOCK);
-    let level = if host.namespaces {
-        Level::Sealed
-    } else {
-        Level::Landlock
+    let level = match host.namespaces.failure() {
+        None => Level::Sealed,
+        Some(why) => {
+            if !accepts_landlock {
+                refusals.push(without_namespaces(why));
+            } else if (LEAST_LANDLOCK_ABI..LEAST_ABI_ALONE).contains(&host.landlock_abi) {
+                refusals.push(too_little_alone(host.landlock_abi));
+            }
+            Level::Landlock
+        }
     };
-    if level == Level::Landlock && !accepts_landlock {
-        refusals.push(refusal(
-            "view",
-            "this host allows no new namespaces, so files outside, processes and the network \
-             cannot be taken out of sight",
-            Some(
-                "run as root or enable user namespaces, run on the container backend, or accept \
-                 less with `allow_degraded: [landlock]`",
-            ),
-        ));
-    }
     for name in request.allow_degraded.iter().filter(|n| *n != LANDLOCK) {
         refusals.push(refusal(
             "allow_degraded",
@@ -67,6 +66,31 @@ pub(super) fn level_of(
     } else {
         Err(refusals)
     }
+}
+
+fn without_namespaces(why: &str) -> Refusal {
+    refusal(
+        "view",
+        &format!(
+            "this host allows no new namespaces ({why}), so files outside, processes and the \
+             network cannot be taken out of sight"
+        ),
+        Some(
+            "run as root or enable user namespaces, run on the container backend, or accept \
+             less with `allow_degraded: [landlock]`",
+        ),
+    )
+}
+
+fn too_little_alone(abi: u32) -> Refusal {
+    refusal(
+        "processes",
+        &format!(
+            "this host has Landlock {abi}, and without namespaces {LEAST_ABI_ALONE} is needed: \
+             before it a command can signal the processes that contain it"
+        ),
+        Some("enable user namespaces, or run on Linux 6.12 or later, or on the container backend"),
+    )
 }
 
 fn ill_formed_limits(request: &PlanRequest) -> Vec<Refusal> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{EntryKind, Grant, Level, PolicyRules, RepoPath};
+use crate::{Ability, EntryKind, Grant, Level, PolicyRules, RepoPath};
 
 fn path(text: &str) -> RepoPath {
     RepoPath::try_from(text).unwrap()
@@ -30,11 +30,17 @@ fn tree(files: &[&str]) -> Tree {
 fn root_host() -> HostCapabilities {
     HostCapabilities {
         second_uid: Some((4242, 4242)),
-        namespaces: true,
-        overlay: true,
+        namespaces: Ability::Works,
+        overlay: Ability::Works,
         landlock_abi: 7,
-        seccomp: true,
+        seccomp: Ability::Works,
         cgroup: true,
+    }
+}
+
+fn missing(why: &str) -> Ability {
+    Ability::Fails {
+        why: why.to_owned(),
     }
 }
 
@@ -249,12 +255,13 @@ fn a_file_named_in_a_protected_directory_is_written_in_place_only() {
 fn a_host_without_namespaces_is_refused_until_accepted_by_name() {
     let policy = Policy::new(&PolicyRules::default()).unwrap();
     let host = HostCapabilities {
-        namespaces: false,
+        namespaces: missing("unshare: EPERM"),
         ..user_host()
     };
     let refusals = compile(&policy, &tree(&[]), &host, &request()).unwrap_err();
     let rules: Vec<_> = refusals.iter().map(|r| r.rule.as_str()).collect();
     assert_eq!(rules, ["view"]);
+    assert!(refusals[0].why.contains("unshare: EPERM"));
     assert!(
         refusals[0]
             .nearest
@@ -268,6 +275,19 @@ fn a_host_without_namespaces_is_refused_until_accepted_by_name() {
     };
     let plan = compile(&policy, &tree(&[]), &host, &accepting).unwrap();
     assert_eq!(plan.level, Level::Landlock);
+    let older = HostCapabilities {
+        landlock_abi: 5,
+        ..host
+    };
+    let refusals = compile(&policy, &tree(&[]), &older, &accepting).unwrap_err();
+    let rules: Vec<_> = refusals.iter().map(|r| r.rule.as_str()).collect();
+    assert_eq!(rules, ["processes"]);
+    let sealed = HostCapabilities {
+        namespaces: Ability::Works,
+        ..older
+    };
+    let plan = compile(&policy, &tree(&[]), &sealed, &accepting).unwrap();
+    assert_eq!(plan.level, Level::Sealed);
 }
 
 #[test]
@@ -275,7 +295,7 @@ fn no_degradation_replaces_landlock_or_seccomp() {
     let policy = Policy::new(&PolicyRules::default()).unwrap();
     let host = HostCapabilities {
         landlock_abi: 2,
-        seccomp: false,
+        seccomp: missing("ENOSYS"),
         ..root_host()
     };
     let accepting = PlanRequest {

@@ -85,6 +85,13 @@ impl Tail {
         self.bytes.drain(..excess);
     }
 
+    /// Returns the last line that is not blank, cut to 200 characters.
+    pub fn last_line(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(self.bytes());
+        let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+        Some(line.trim().chars().take(200).collect())
+    }
+
     /// Returns the kept bytes, at most the limit.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[self.bytes.len().saturating_sub(self.limit)..]

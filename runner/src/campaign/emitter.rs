@@ -1,17 +1,23 @@
 //! The one ordered stream of events: to `events.jsonl` and to the reporter.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use super::CampaignError;
-use crate::event::{Event, EventKind, Reporter};
+use crate::decide::progress::Progress;
+use crate::decide::record::ExperimentRecord;
+use crate::event::{Event, EventKind, Executions, Reporter};
+use crate::model::ExperimentNumber;
 
 /// Numbers events, writes them down, and shows them.
 pub struct Emitter<'r> {
     file: Option<File>,
     reporter: &'r mut dyn Reporter,
     seq: u64,
+    /// The experiments whose verdict the events tell.
+    told: BTreeSet<ExperimentNumber>,
 }
 
 impl<'r> Emitter<'r> {
@@ -31,22 +37,32 @@ impl<'r> Emitter<'r> {
             .append(true)
             .open(path)
             .map_err(folder_error)?;
-        let mut seq = 0;
+        let mut told = BTreeSet::new();
+        let (mut seq, mut whole) = (0, 0);
         let mut line = Vec::new();
         let mut reader = BufReader::new(&mut file);
         while reader.read_until(b'\n', &mut line).map_err(folder_error)? > 0 {
-            seq += u64::from(line.ends_with(b"\n"));
-            let torn = !line.ends_with(b"\n");
-            line.clear();
-            if torn {
-                file.write_all(b"\n").map_err(folder_error)?;
+            if !line.ends_with(b"\n") {
                 break;
             }
+            seq += 1;
+            whole += line.len() as u64;
+            if let Ok(Event {
+                kind: EventKind::Decided { experiment, .. },
+                ..
+            }) = serde_json::from_slice(&line)
+            {
+                told.insert(experiment);
+            }
+            line.clear();
         }
+        // What a killed run began to write is no event.
+        file.set_len(whole).map_err(folder_error)?;
         Ok(Self {
             file: Some(file),
             reporter,
             seq,
+            told,
         })
     }
 
@@ -56,6 +72,7 @@ impl<'r> Emitter<'r> {
             file: None,
             reporter,
             seq: 0,
+            told: BTreeSet::new(),
         }
     }
 
@@ -83,9 +100,91 @@ impl<'r> Emitter<'r> {
         self.reporter.event(&event);
     }
 
+    /// Tells the verdicts that are in the ledger and not among the events: those that a killed run
+    /// had decided and not yet told.
+    pub fn catch_up(&mut self, progress: &Progress) {
+        for experiment in &progress.experiments {
+            if !self.told.contains(&experiment.n) {
+                self.emit(decided(experiment.clone(), None));
+            }
+        }
+    }
+
     pub fn warn(&mut self, message: impl Into<String>) {
         self.emit(EventKind::Warning {
             message: message.into(),
         });
+    }
+}
+
+/// Returns the event that tells a verdict; `executions` is what it took in sandboxes.
+pub fn decided(record: ExperimentRecord, executions: Option<Executions>) -> EventKind {
+    EventKind::Decided {
+        experiment: record.n,
+        verdict: record.verdict,
+        commit: record.commit,
+        value: record.value,
+        gain: record.gain,
+        pairs: record.pairs,
+        cost_usd: record.usage.cost_usd,
+        seconds: record.seconds,
+        summary: record.summary,
+        detail: record.detail,
+        executions,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::record::Record;
+    use crate::decide::samples::{baseline, experiment, kept, opened, started};
+    use crate::model::{DiscardReason, Verdict};
+
+    struct Heard(Vec<Event>);
+
+    impl Reporter for Heard {
+        fn event(&mut self, event: &Event) {
+            self.0.push(event.clone());
+        }
+    }
+
+    #[test]
+    fn a_torn_event_is_dropped_and_verdicts_that_were_not_told_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let second = experiment(2, Verdict::Discard(DiscardReason::Worse));
+        let mut heard = Heard(Vec::new());
+        Emitter::append(&path, &mut heard)
+            .unwrap()
+            .emit(decided(kept(1), None));
+        let first_line = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&first_line[..], b"{\"v\":1,\"se"].concat()).unwrap();
+
+        let records = [
+            opened(),
+            baseline(),
+            started(1, 'b'),
+            Record::ExperimentDecided(kept(1)),
+            started(2, '1'),
+            Record::ExperimentDecided(second.clone()),
+        ];
+        let progress = Progress::fold(records.into_iter()).unwrap().unwrap();
+        let mut heard = Heard(Vec::new());
+        Emitter::append(&path, &mut heard)
+            .unwrap()
+            .catch_up(&progress);
+        assert_eq!(heard.0.len(), 1);
+        assert_eq!(
+            (heard.0[0].seq, &heard.0[0].kind),
+            (2, &decided(second, None))
+        );
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<Event> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[1], heard.0[0]);
     }
 }

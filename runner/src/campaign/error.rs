@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::agent::AgentError;
 use crate::gateway::GatewayError;
 use crate::ledger::LedgerError;
@@ -30,6 +32,16 @@ pub enum CampaignError {
     Agent(#[from] AgentError),
     #[error("marker `{marker}`: {problem}")]
     Marker { marker: String, problem: String },
+    #[error(
+        "marker `{marker}`: `target.mutable` matches no file of the base commit with {}",
+        globs.iter().map(|glob| format!("`{glob}`")).collect::<Vec<_>>().join(", ")
+    )]
+    IdleGlobs { marker: String, globs: Vec<String> },
+    #[error(
+        "marker `{marker}`: all that `target.mutable` matches is hidden, immutable or part of what \
+         measures"
+    )]
+    NothingMutable { marker: String },
     /// One refusal a line.
     #[error("the policy of marker `{marker}` cannot be enforced here: {}", refusals.join("; "))]
     Refused {
@@ -40,8 +52,18 @@ pub enum CampaignError {
     BaselineNotGreen(String),
     #[error("`prepare` failed: {0}")]
     Prepare(String),
+    #[error("the agent's program `{command}` could not be started in the sandbox")]
+    AgentNotStarted {
+        command: String,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("marker `{marker}` is in use by another autoclave{}", process(*pid))]
+    Running { marker: String, pid: Option<u32> },
     #[error("the model's service refused the credential: {0}")]
     Unauthorized(String),
+    #[error("the credential file `{}` lies in `{}`, which sandboxes can read", file.display(), seen.display())]
+    VisibleCredential { file: PathBuf, seen: PathBuf },
     #[error("the ledger of run `{run}` does not make sense: {problem}")]
     BrokenRun { run: String, problem: String },
     #[error("{problem}")]
@@ -54,4 +76,22 @@ pub enum CampaignError {
     },
     #[error("interrupted")]
     Interrupted,
+}
+
+impl CampaignError {
+    /// Returns what it is for the user: a sandbox that fails because it was cancelled is no failure.
+    #[must_use]
+    pub(super) fn unless_cancelled(self, cancel: &CancellationToken) -> Self {
+        match self {
+            Self::Sandbox(error) if cancel.is_cancelled() => {
+                tracing::info!(%error, "cancelled");
+                Self::Interrupted
+            }
+            other => other,
+        }
+    }
+}
+
+fn process(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(", process {pid}"))
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use autoclave_policies::Class;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
@@ -54,14 +53,14 @@ pub async fn exec(
 ) -> Result<ExecOutcome, CampaignError> {
     let base = repo.resolve(request.base.as_deref())?;
     let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
-    let side = workshop.base_side().await?;
+    let base = workshop.base().await?;
     let subject = request
         .argv
         .first()
         .map(|word| word.to_string_lossy().into_owned())
         .unwrap_or_default();
     let execution = Execution {
-        snapshot: &side.agent,
+        snapshot: &base.agent,
         plan: &workshop.plan,
         argv: request.argv,
         env: BTreeMap::new(),
@@ -71,12 +70,10 @@ pub async fn exec(
         timeout: request.timeout,
         cancel: request.cancel,
     };
-    let finished = workshop.sandbox.execute(execution, output).await?;
-    let policy = &workshop.policy;
-    let accept = |path: &_| policy.class_of(path) == Class::Mutable;
+    let finished = workshop.execute(execution, output).await?;
     let changes = finished
         .remains
-        .changes(&accept, ChangeLimits::default())
+        .changes(workshop.accept(), ChangeLimits::default())
         .await?;
     let commit = match request.branch {
         Some(branch) if !changes.accepted.is_empty() => {

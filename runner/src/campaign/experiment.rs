@@ -1,22 +1,22 @@
 //! One experiment: brief, agent, candidate, guards, metric, verdict.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-use autoclave_policies::Class;
+use std::time::Instant;
 
 use super::CampaignError;
 use super::clock;
 use super::compare::Sides;
+use super::emitter::decided;
 use super::folder;
 use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
-use super::workshop::Side;
+use super::wait::wait_until;
 use crate::agent::AgentOutcome;
 use crate::decide::brief::{BriefFacts, brief, rework_brief};
 use crate::decide::judge::PairedRule;
+use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::progress::Strategy;
-use crate::decide::record::{ExperimentRecord, Record};
+use crate::decide::record::{ExperimentRecord, FinishReason, Record};
 use crate::event::EventKind;
 use crate::model::{
     Change, CommitId, DiscardReason, Dropped, ExperimentNumber, Metric, Usage, Verdict, VoidReason,
@@ -26,8 +26,10 @@ use crate::sandbox::{ChangeLimits, Snapshot};
 /// The best kept commit so far, ready to be measured against.
 #[derive(Debug, Clone)]
 pub(super) struct Champion {
-    pub side: Side,
-    /// `side.measured` after `metric.build`.
+    pub commit: CommitId,
+    /// What agents start from.
+    pub agent: Snapshot,
+    /// What is measured, after `metric.build`.
     pub built: Snapshot,
 }
 
@@ -37,6 +39,7 @@ struct Attempt {
     folder: PathBuf,
     usage: Usage,
     denied: u32,
+    denials: Vec<String>,
     summary: String,
     commit: Option<CommitId>,
     dropped: Vec<Dropped>,
@@ -49,10 +52,12 @@ struct Ending {
     gain: Option<f64>,
     pairs: u32,
     detail: String,
-    /// The candidate as the next champion; only with [`Verdict::Keep`].
-    champion: Option<Champion>,
-    /// When the model's service may be asked again; milliseconds since 1970.
-    wait_until_ms: Option<i64>,
+    /// The candidate, built; only with [`Verdict::Keep`].
+    kept: Option<Snapshot>,
+    /// Why the next experiment has to wait.
+    refusal: Option<Refusal>,
+    /// The run ends with this experiment.
+    finish: Option<FinishReason>,
     /// Why the run cannot go on after this experiment.
     fatal: Option<CampaignError>,
 }
@@ -66,9 +71,22 @@ impl Ending {
             gain: None,
             pairs: 0,
             detail,
-            champion: None,
-            wait_until_ms: None,
+            kept: None,
+            refusal: None,
+            finish: None,
             fatal: None,
+        }
+    }
+
+    fn void(reason: VoidReason, detail: impl Into<String>) -> Self {
+        Self::new(Verdict::Void(reason), detail)
+    }
+
+    /// Ends the experiment and, with `error`, the run.
+    fn fatal(reason: VoidReason, error: CampaignError) -> Self {
+        Self {
+            fatal: Some(error),
+            ..Self::void(reason, "")
         }
     }
 
@@ -96,6 +114,7 @@ impl Campaign<'_> {
         strategy: Strategy,
     ) -> Result<(), CampaignError> {
         let started = Instant::now();
+        self.workshop.executions.take();
         self.ready_champion().await?;
         self.record(Record::ExperimentStarted {
             n: number,
@@ -113,52 +132,66 @@ impl Campaign<'_> {
             folder: self.folder.experiment(number)?,
             usage: Usage::default(),
             denied: 0,
+            denials: Vec::new(),
             summary: String::new(),
             commit: None,
             dropped: Vec::new(),
         };
-        let ending = self.attempt(&mut attempt, strategy).await?;
+        let attempted = self.attempt(&mut attempt, strategy).await;
+        let ending = match attempted.map_err(|error| error.unless_cancelled(&self.cancel)) {
+            // Written down, because what the agent has used up is paid for.
+            Err(error @ CampaignError::Interrupted) => Ending {
+                detail: error.to_string(),
+                ..Ending::fatal(VoidReason::Cancelled, error)
+            },
+            ended => ended?,
+        };
         let seconds = started.elapsed().as_secs_f64();
+        let executions = self.workshop.executions.take();
         let Attempt {
             usage,
             denied,
+            denials,
             summary,
             commit,
             dropped,
             ..
         } = attempt;
-        self.record(Record::ExperimentDecided(ExperimentRecord {
+        let record = ExperimentRecord {
             n: number,
             verdict: ending.verdict,
-            commit: commit.clone(),
+            commit,
             value: ending.value,
             gain: ending.gain,
             pairs: ending.pairs,
             usage,
             seconds,
             denied,
+            denials,
             dropped,
-            summary: summary.clone(),
-            detail: ending.detail.clone(),
-        }))?;
-        if let Some(champion) = ending.champion {
-            self.champion = Some(champion);
-        }
-        self.announce(EventKind::Decided {
-            experiment: number,
-            verdict: ending.verdict,
-            commit,
-            value: ending.value,
-            gain: ending.gain,
-            pairs: ending.pairs,
-            cost_usd: usage.cost_usd,
-            seconds,
+
             summary,
             detail: ending.detail,
-        })?;
-        match ending.fatal {
-            Some(error) => Err(error),
-            None => self.wait(ending.wait_until_ms).await,
+        };
+        if record.verdict == Verdict::Keep {
+            // Later experiments stand on this commit: it must not be lost when the ledger is not.
+            self.workshop.repo.sync()?;
+        }
+        self.record(Record::ExperimentDecided(record.clone()))?;
+        self.repair()?;
+        self.emitter.emit(decided(record, Some(executions)));
+        if let Some(built) = ending.kept {
+            self.crown(built).await?;
+        }
+        if let Some(error) = ending.fatal {
+            return Err(error);
+        }
+        if let Some(reason) = ending.finish {
+            self.record(Record::RunClosed { reason })?;
+        }
+        match ending.refusal {
+            Some(refusal) => self.wait(refusal).await,
+            None => Ok(()),
         }
     }
 
@@ -172,7 +205,7 @@ impl Campaign<'_> {
             .champion
             .clone()
             .expect("made before the experiment started");
-        let mut start = champion.side.agent.clone();
+        let mut start = champion.agent.clone();
         let mut resume: Option<String> = None;
         let mut changes: Vec<Change> = Vec::new();
         let mut reworks = 0;
@@ -180,29 +213,33 @@ impl Campaign<'_> {
             let session = self
                 .session(attempt, &start, &text, resume.as_deref())
                 .await?;
-            if let Some(ending) = stopped_by(&session) {
-                return Ok(ending);
-            }
-            let policy = &self.workshop.policy;
-            let accept = |path: &_| policy.class_of(path) == Class::Mutable;
+
             let seen = session
                 .finished
                 .remains
-                .changes(&accept, ChangeLimits::default())
+                .changes(self.workshop.accept(), ChangeLimits::default())
                 .await?;
             changes = merge(changes, seen.accepted);
             attempt.dropped.extend(seen.dropped);
+            // Whatever ended the session: what was done until then is pinned, never lost.
+            let commit = self.commit(attempt, &changes)?;
+            if self.cancel.is_cancelled() {
+                return Err(CampaignError::Interrupted);
+            }
+            if let Some(ending) = self.stopped_by(&session) {
+                return Ok(ending);
+            }
             if let AgentOutcome::Failed { message } = &session.report.outcome {
                 return Ok(Ending::discard(DiscardReason::AgentFailed, message.clone()));
             }
-            let Some(commit) = self.commit(attempt, &changes)? else {
+            let Some(commit) = commit else {
                 return Ok(Ending::discard(
                     DiscardReason::NoChange,
                     "nothing mutable was changed",
                 ));
             };
-            let candidate = self.workshop.side_of(&self.base, &commit).await?;
-            match self.guards(attempt.number, &candidate.measured).await? {
+            let candidate = self.workshop.measured(&self.base, &commit).await?;
+            match self.guards(attempt.number, &candidate).await? {
                 Gated::Passed => return self.judge(attempt, &champion, candidate).await,
                 Gated::Failed {
                     guard,
@@ -244,7 +281,6 @@ impl Campaign<'_> {
             experiments: &self.progress.experiments,
             strategy,
             budget: &self.budget(),
-            denied_hint: None,
             in_place: &self.workshop.plan.in_place,
         };
         let text = brief(&facts);
@@ -271,6 +307,7 @@ impl Campaign<'_> {
         let session = run_session(&self.workshop, &self.gate, &mut self.emitter, request).await?;
         attempt.usage += session.usage;
         attempt.denied += session.report.denials;
+        attempt.denials.extend(session.denials.iter().cloned());
         if !session.report.summary.is_empty() {
             attempt.summary.clone_from(&session.report.summary);
         }
@@ -283,6 +320,9 @@ impl Campaign<'_> {
         attempt: &mut Attempt,
         changes: &[Change],
     ) -> Result<Option<CommitId>, CampaignError> {
+        if changes.is_empty() {
+            return Ok(None);
+        }
         let repo = &self.workshop.repo;
         let champion = &self.progress.champion;
         let subject = if attempt.summary.is_empty() {
@@ -359,13 +399,9 @@ impl Campaign<'_> {
         &mut self,
         attempt: &Attempt,
         champion: &Champion,
-        candidate: Side,
+        candidate: Snapshot,
     ) -> Result<Ending, CampaignError> {
-        let built = match self
-            .workshop
-            .build(&candidate.measured, &self.cancel)
-            .await?
-        {
+        let built = match self.workshop.build(&candidate, &self.cancel).await? {
             Ok(built) => built,
             Err(why) => return Ok(Ending::discard(DiscardReason::NoMetric, why)),
         };
@@ -397,11 +433,9 @@ impl Campaign<'_> {
             gain: compared.gain,
             pairs: compared.pairs,
             detail: compared.detail,
-            champion: keep.then_some(Champion {
-                side: candidate,
-                built,
-            }),
-            wait_until_ms: None,
+            kept: keep.then_some(built),
+            refusal: None,
+            finish: None,
             fatal: None,
         })
     }
@@ -413,73 +447,70 @@ impl Campaign<'_> {
     }
 
     /// Waits until the model's service may be asked again.
-    async fn wait(&mut self, until_ms: Option<i64>) -> Result<(), CampaignError> {
-        let Some(until_ms) = until_ms else {
-            return Ok(());
+    async fn wait(&mut self, refusal: Refusal) -> Result<(), CampaignError> {
+        let (void, reason) = match refusal {
+            Refusal::Overloaded => (
+                VoidReason::Overloaded,
+                "the model's service is overloaded or out of reach",
+            ),
+            Refusal::UsageLimit { .. } => (VoidReason::UsageLimit, "the model's usage limit"),
         };
+        let in_a_row = self.progress.voids_in_a_row(void);
+        let until_ms = ask_again_at_ms(refusal, in_a_row, clock::now_ms());
         self.emitter.emit(EventKind::Waiting {
-            reason: "the model's service asks for it".into(),
+            reason: reason.into(),
             until_ms,
         });
-        let rest = u64::try_from(until_ms - clock::now_ms()).unwrap_or(0);
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(rest)) => Ok(()),
-            () = self.cancel.cancelled() => Err(CampaignError::Interrupted),
+        wait_until(until_ms, clock::now_ms, &self.cancel).await
+    }
+
+    /// Returns the ending of an experiment whose session was stopped from outside, if it was.
+    fn stopped_by(&self, session: &Session) -> Option<Ending> {
+        match &session.report.outcome {
+            AgentOutcome::Finished | AgentOutcome::Failed { .. } => None,
+            AgentOutcome::UsageLimit { reset_ms } => Some(Ending {
+                refusal: Some(Refusal::UsageLimit {
+                    reset_ms: *reset_ms,
+                }),
+                ..Ending::void(VoidReason::UsageLimit, "the model's usage limit")
+            }),
+            AgentOutcome::Overloaded { message } => Some(Ending {
+                refusal: Some(Refusal::Overloaded),
+                ..Ending::void(VoidReason::Overloaded, message.clone())
+            }),
+            AgentOutcome::Unauthorized { message } => Some(Ending {
+                detail: message.clone(),
+                ..Ending::fatal(
+                    VoidReason::Infrastructure,
+                    CampaignError::Unauthorized(message.clone()),
+                )
+            }),
+            AgentOutcome::TimedOut => Some(Ending::discard(
+                DiscardReason::TimedOut,
+                "the agent used up its time",
+            )),
+            AgentOutcome::BudgetExceeded => Some(Ending {
+                finish: Some(FinishReason::MaxCost),
+                ..Ending::void(VoidReason::Cancelled, "the money of the run is spent")
+            }),
+            AgentOutcome::Cancelled => Some(Ending::void(VoidReason::Cancelled, "cancelled")),
+            AgentOutcome::NotStarted { errno } => {
+                let cause = std::io::Error::from_raw_os_error(*errno);
+                let command = self.workshop.marker.agent.command.join(" ");
+                Some(Ending {
+                    detail: format!("the agent could not be started: {cause}"),
+                    ..Ending::fatal(
+                        VoidReason::Infrastructure,
+                        CampaignError::AgentNotStarted { command, cause },
+                    )
+                })
+            }
         }
     }
 }
 
 fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {
     folder::write(&folder.join("metric.txt"), output.as_bytes())
-}
-
-/// Returns the ending of an experiment whose session was stopped from outside, if it was.
-fn stopped_by(session: &Session) -> Option<Ending> {
-    const ONE_MINUTE_MS: i64 = 60 * 1000;
-    const FIVE_MINUTES_MS: i64 = 5 * ONE_MINUTE_MS;
-    match &session.report.outcome {
-        AgentOutcome::Finished | AgentOutcome::Failed { .. } => None,
-        AgentOutcome::UsageLimit { reset_ms } => {
-            let until = reset_ms.unwrap_or_else(|| clock::now_ms() + FIVE_MINUTES_MS);
-            let mut ending = Ending::new(
-                Verdict::Void(VoidReason::UsageLimit),
-                "the model's usage limit",
-            );
-            ending.wait_until_ms = Some(until);
-            Some(ending)
-        }
-        AgentOutcome::Unauthorized { message } => {
-            let mut ending =
-                Ending::new(Verdict::Void(VoidReason::Infrastructure), message.clone());
-            ending.fatal = Some(CampaignError::Unauthorized(message.clone()));
-            Some(ending)
-        }
-        AgentOutcome::Overloaded { message } => {
-            let mut ending =
-                Ending::new(Verdict::Void(VoidReason::Infrastructure), message.clone());
-            ending.wait_until_ms = Some(clock::now_ms() + ONE_MINUTE_MS);
-            Some(ending)
-        }
-        AgentOutcome::TimedOut => Some(Ending::discard(
-            DiscardReason::TimedOut,
-            "the agent used up its time",
-        )),
-        AgentOutcome::BudgetExceeded => Some(Ending::new(
-            Verdict::Void(VoidReason::Cancelled),
-            "the money of the run is spent",
-        )),
-        AgentOutcome::Cancelled => Some(Ending::new(
-            Verdict::Void(VoidReason::Cancelled),
-            "cancelled",
-        )),
-        AgentOutcome::NotStarted { errno } => Some(Ending::new(
-            Verdict::Void(VoidReason::Infrastructure),
-            format!(
-                "the agent could not be started: {}",
-                std::io::Error::from_raw_os_error(*errno)
-            ),
-        )),
-    }
 }
 
 /// Lays the changes of a later session over those of an earlier one.

@@ -1,19 +1,21 @@
 //! The winners as a clean, reviewable branch, measured afresh.
 
+use autoclave_policies::RepoPath;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
 use super::clock;
 use super::emitter::Emitter;
 use super::measure::GuardResult;
-use super::run::latest_progress;
-use super::workshop::{HostFacts, Side, Workshop};
+use super::resume::{latest_progress, lock_marker};
+use super::workshop::{HostFacts, Workshop};
 use crate::decide::noise;
 use crate::decide::progress::{ExperimentRecord, Progress};
 use crate::event::Reporter;
 use crate::marker::Marker;
 use crate::model::{CommitId, ExperimentNumber, Metric, Verdict};
 use crate::repo::{Existing, Picked, Repo};
+use crate::sandbox::Snapshot;
 
 /// What to make of a marker's newest run.
 #[derive(Debug)]
@@ -67,6 +69,16 @@ pub async fn finalize(
     request: FinalizeRequest,
     reporter: &mut dyn Reporter,
 ) -> Result<Finalized, CampaignError> {
+    let cancel = request.cancel.clone();
+    let ended = pick_and_measure(repo, request, reporter).await;
+    ended.map_err(|error| error.unless_cancelled(&cancel))
+}
+
+async fn pick_and_measure(
+    repo: Repo,
+    request: FinalizeRequest,
+    reporter: &mut dyn Reporter,
+) -> Result<Finalized, CampaignError> {
     let FinalizeRequest {
         marker,
         branch,
@@ -75,6 +87,9 @@ pub async fn finalize(
         cancel,
     } = request;
     let nothing = |problem: String| CampaignError::Nothing { problem };
+    repo.ignore_runs()?;
+    // A run that goes on moves the champion, and measures on the same machine.
+    let _lock = lock_marker(&repo.runs_dir(), &marker.name)?;
     let (folder, progress) = latest_progress(&repo.runs_dir(), &marker.name)?
         .ok_or_else(|| nothing(format!("marker `{}` has no run yet", marker.name)))?;
     let kept: Vec<&ExperimentRecord> = progress
@@ -86,14 +101,16 @@ pub async fn finalize(
         return Err(nothing(format!("run `{}` kept nothing", progress.run)));
     }
     let branch = branch.unwrap_or_else(|| format!("autoclave/{}-final", marker.name));
+    // Measuring takes long: what would be refused in the end is refused now.
+    repo.check_new_branch(&branch)?;
     let mut emitter = Emitter::unrecorded(reporter);
     let workshop = Workshop::open(repo, marker, progress.base.clone(), &host)?;
     let (tip, commits) = pick(&workshop, &progress, &kept, squash)?;
-    let base = workshop.base_side().await?;
+    let base = workshop.base().await?;
     let base = workshop.prepare(base, &mut emitter, &cancel).await?;
-    let side = workshop.side_of(&base, &tip).await?;
-    let guards = check_guards(&workshop, &progress, &side, &cancel).await?;
-    let compared = measure(&workshop, &progress, &base, &side, &cancel).await?;
+    let measured = workshop.measured(&base, &tip).await?;
+    let guards = check_guards(&workshop, &progress, &measured, &cancel).await?;
+    let compared = measure(&workshop, &progress, [&base.measured, &measured], &cancel).await?;
     let mut finalized = Finalized {
         run: progress.run.to_string(),
         branch: branch.clone(),
@@ -128,7 +145,7 @@ fn pick(
     let mut tip = progress.base.clone();
     let mut commits: Vec<FinalizedCommit> = Vec::new();
     let mut before = progress.baseline.as_ref().map(|baseline| baseline.value);
-    for experiment in kept {
+    for (position, experiment) in kept.iter().enumerate() {
         let commit = experiment
             .commit
             .as_ref()
@@ -150,9 +167,9 @@ fn pick(
                 }
             }
             Picked::Conflict { paths } => {
-                let earlier = commits.last().and_then(|c| c.experiments.last());
+                let earlier = last_to_change(&paths, repo, progress, &kept[..position])?;
                 return Err(CampaignError::Conflict {
-                    earlier: earlier.map_or_else(|| "the base".into(), ToString::to_string),
+                    earlier: earlier.map_or_else(|| "the base".into(), |n| n.to_string()),
                     later: experiment.n.to_string(),
                     paths: paths.iter().map(ToString::to_string).collect(),
                 });
@@ -186,6 +203,30 @@ fn pick(
         ));
     }
     Ok((tip, commits))
+}
+
+/// Returns the last of `kept` that changed one of `paths`.
+fn last_to_change(
+    paths: &[RepoPath],
+    repo: &Repo,
+    progress: &Progress,
+    kept: &[&ExperimentRecord],
+) -> Result<Option<ExperimentNumber>, CampaignError> {
+    let commits: Vec<(ExperimentNumber, &CommitId)> = kept
+        .iter()
+        .filter_map(|e| Some((e.n, e.commit.as_ref()?)))
+        .collect();
+    for (index, (number, commit)) in commits.iter().enumerate().rev() {
+        let before = match index {
+            0 => &progress.base,
+            _ => commits[index - 1].1,
+        };
+        let changes = repo.changes_between(before, commit)?;
+        if changes.iter().any(|change| paths.contains(&change.path)) {
+            return Ok(Some(*number));
+        }
+    }
+    Ok(None)
 }
 
 fn subject(experiment: &ExperimentRecord) -> String {
@@ -229,7 +270,7 @@ fn message(
 async fn check_guards(
     workshop: &Workshop,
     progress: &Progress,
-    side: &Side,
+    measured: &Snapshot,
     cancel: &CancellationToken,
 ) -> Result<Vec<(String, bool, String)>, CampaignError> {
     let bases = progress
@@ -247,9 +288,7 @@ async fn check_guards(
             detail,
             output,
             ..
-        } = workshop
-            .run_guard(guard, base, &side.measured, cancel)
-            .await?;
+        } = workshop.run_guard(guard, base, measured, cancel).await?;
         if !passed {
             return Err(CampaignError::BaselineNotGreen(format!(
                 "guard `{}` on the finished branch: {detail}\n{output}",
@@ -273,18 +312,14 @@ struct Remeasured {
 async fn measure(
     workshop: &Workshop,
     progress: &Progress,
-    base: &Side,
-    tip: &Side,
+    [base, tip]: [&Snapshot; 2],
     cancel: &CancellationToken,
 ) -> Result<Remeasured, CampaignError> {
     let build = |what: &'static str, built: Result<_, String>| {
         built.map_err(|why| CampaignError::BaselineNotGreen(format!("{what}: {why}")))
     };
-    let base_built = build("the base", workshop.build(&base.measured, cancel).await?)?;
-    let tip_built = build(
-        "the finished branch",
-        workshop.build(&tip.measured, cancel).await?,
-    )?;
+    let base_built = build("the base", workshop.build(base, cancel).await?)?;
+    let tip_built = build("the finished branch", workshop.build(tip, cancel).await?)?;
     let noise = progress
         .baseline
         .as_ref()

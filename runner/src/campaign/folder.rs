@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::CampaignError;
+use crate::ledger;
 use crate::model::{ExperimentNumber, RunId};
 
 /// The folder of one run.
@@ -27,7 +28,17 @@ impl RunFolder {
     ///
     /// [`CampaignError::Folder`] when the file system refuses.
     pub fn create(&self) -> Result<(), CampaignError> {
-        create_dir(&self.path.join("experiments"))
+        create_dir(&self.path.join("experiments"))?;
+        // A folder's name is durable only once the folder above it is; see fsync(2).
+        for folder in self.path.ancestors().take(3) {
+            fs::File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|cause| CampaignError::Folder {
+                    path: folder.to_owned(),
+                    cause,
+                })?;
+        }
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {
@@ -40,6 +51,11 @@ impl RunFolder {
 
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
+    }
+
+    /// The developers' log.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("runner.log")
     }
 
     /// The gateway's audit log.
@@ -91,12 +107,43 @@ fn create_dir(path: &Path) -> Result<(), CampaignError> {
     })
 }
 
+/// Removes the folders of runs of `marker` that died before their first record was written; to be
+/// called by the holder of the marker's lock.
+///
+/// # Errors
+///
+/// Those of the ledger, and [`CampaignError::Folder`] when the file system refuses.
+pub(super) fn remove_stillborn(runs_dir: &Path, marker: &str) -> Result<(), CampaignError> {
+    for (run, path) in folders(runs_dir)? {
+        if run.marker() != Some(marker) {
+            continue;
+        }
+        let ledger = path.join("ledger.jsonl");
+        if ledger.exists() && !ledger::read(&ledger)?.is_empty() {
+            continue;
+        }
+        fs::remove_dir_all(&path).map_err(|cause| CampaignError::Folder { path, cause })?;
+    }
+    Ok(())
+}
+
 /// Lists the runs under `runs_dir`, newest first; a missing folder holds none.
 ///
 /// # Errors
 ///
 /// [`CampaignError::Folder`] when the folder exists and cannot be read.
 pub fn list_runs(runs_dir: &Path) -> Result<Vec<RunId>, CampaignError> {
+    let mut runs: Vec<RunId> = folders(runs_dir)?
+        .into_iter()
+        .filter(|(_, path)| path.join("ledger.jsonl").is_file())
+        .map(|(run, _)| run)
+        .collect();
+    runs.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(runs)
+}
+
+/// Returns the folders under `runs_dir`, in no order; what has another name than a run is passed over.
+pub(super) fn folders(runs_dir: &Path) -> Result<Vec<(RunId, PathBuf)>, CampaignError> {
     let folder_error = |cause| CampaignError::Folder {
         path: runs_dir.to_owned(),
         cause,
@@ -109,12 +156,11 @@ pub fn list_runs(runs_dir: &Path) -> Result<Vec<RunId>, CampaignError> {
     let mut runs = Vec::new();
     for entry in entries {
         let entry = entry.map_err(folder_error)?;
-        if entry.path().join("ledger.jsonl").is_file()
+        if entry.path().is_dir()
             && let Ok(name) = entry.file_name().into_string()
         {
-            runs.push(RunId::from(name));
+            runs.push((RunId::from(name), entry.path()));
         }
     }
-    runs.sort_unstable_by(|a, b| b.cmp(a));
     Ok(runs)
 }

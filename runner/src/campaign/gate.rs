@@ -9,7 +9,7 @@ use autoclave_policies::View;
 use super::CampaignError;
 use super::workshop::HostFacts;
 use crate::agent::{AgentProgram, locate};
-use crate::gateway::{Credential, Gateway, GatewayOptions, Upstream};
+use crate::gateway::{Credential, Gateway, GatewayOptions, Prices, TimeLimits, Upstream};
 use crate::marker::{AgentSpec, Protocol};
 use crate::model::Cost;
 use crate::sandbox::Network;
@@ -19,6 +19,34 @@ use crate::sandbox::Network;
 pub struct ModelService {
     pub credential: Credential,
     pub upstream: Upstream,
+    pub prices: Prices,
+    /// The file that the credential was read from; absolute and without links.
+    pub credential_file: Option<PathBuf>,
+}
+
+impl ModelService {
+    /// Refuses a credential file that lies in one of `seen`, or beside the system's programs: what
+    /// sandboxes see.
+    pub(super) fn refuse_visible<'p>(
+        &self,
+        seen: impl IntoIterator<Item = &'p Path>,
+    ) -> Result<(), CampaignError> {
+        let Some(file) = &self.credential_file else {
+            return Ok(());
+        };
+        let visible = seen.into_iter().chain([Path::new("/usr")]).find(|seen| {
+            // A path that cannot be resolved leads nowhere.
+            file.starts_with(seen)
+                || fs::canonicalize(seen).is_ok_and(|seen| file.starts_with(seen))
+        });
+        match visible {
+            None => Ok(()),
+            Some(seen) => Err(CampaignError::VisibleCredential {
+                file: file.clone(),
+                seen: seen.to_owned(),
+            }),
+        }
+    }
 }
 
 /// What an agent's execution gets of the host: its program and its only way out.
@@ -26,6 +54,13 @@ pub(super) struct Gate {
     pub program: AgentProgram,
     gateway: Option<Gateway>,
     folder: PathBuf,
+}
+
+/// Where a gate keeps its files.
+pub(super) struct GateFiles {
+    /// Made for the gateway's socket. Socket paths are limited to 108 bytes (unix(7)).
+    pub folder: PathBuf,
+    pub audit: PathBuf,
 }
 
 impl Gate {
@@ -36,7 +71,7 @@ impl Gate {
         service: Option<ModelService>,
         max_cost: Option<Cost>,
         host: &HostFacts,
-        audit: &Path,
+        files: GateFiles,
     ) -> Result<Self, CampaignError> {
         let command = agent.command.first().map_or("", String::as_str);
         let program = match agent.protocol {
@@ -48,18 +83,20 @@ impl Gate {
                 inside: PathBuf::from(command),
             },
         };
+        if let Some(service) = &service {
+            service.refuse_visible(program.view.iter().map(|view| view.source.as_path()))?;
+        }
         if service.is_none() && agent.protocol == Protocol::ClaudeCode {
             return Err(CampaignError::Unauthorized("there is no credential".into()));
         }
-        // Socket paths are limited to 108 bytes (unix(7)), so the folder's name is short.
-        let folder = host
-            .state
-            .join(format!("g{:x}", super::clock::dice() & 0xffff_ffff));
+        let GateFiles { folder, audit } = files;
         let gateway = match service {
             None => None,
             Some(ModelService {
                 credential,
                 upstream,
+                prices,
+                ..
             }) => {
                 fs::create_dir_all(&folder).map_err(|cause| CampaignError::Folder {
                     path: folder.clone(),
@@ -69,9 +106,11 @@ impl Gate {
                     credential,
                     upstream,
                     folder: folder.clone(),
-                    audit: audit.to_owned(),
+                    audit,
                     max_cost,
+                    prices,
                     allow_server_tools: false,
+                    limits: TimeLimits::default(),
                 };
                 Some(Gateway::start(options).await?)
             }
@@ -114,5 +153,42 @@ impl Gate {
                 tracing::warn!(%cause, folder = %self.folder.display(), "could not remove");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::CredentialKind;
+
+    #[test]
+    fn credential_file_that_a_sandbox_would_see_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in ["read", "keys"] {
+            fs::create_dir(home.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("keys", home.join("link")).unwrap();
+        let refused = |file: PathBuf, seen: &str| {
+            let service = ModelService {
+                credential: Credential::new(CredentialKind::ApiKey, "k").unwrap(),
+                upstream: Upstream::default(),
+                prices: Prices::default(),
+                credential_file: Some(file),
+            };
+            match service.refuse_visible([home.join(seen).as_path()]) {
+                Err(CampaignError::VisibleCredential { seen, .. }) => Some(seen),
+                Err(other) => panic!("{other}"),
+                Ok(()) => None,
+            }
+        };
+        let key = home.join("keys/key");
+        assert_eq!(refused(key.clone(), "read"), None);
+        assert_eq!(refused(key.clone(), "ke"), None);
+        for seen in ["keys", "link", "keys/key"] {
+            assert_eq!(refused(key.clone(), seen), Some(home.join(seen)));
+        }
+        let system = PathBuf::from("/usr");
+        assert_eq!(refused(system.join("share/key"), "read"), Some(system));
     }
 }

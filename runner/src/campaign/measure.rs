@@ -66,11 +66,74 @@ impl Workshop {
             timeout,
             cancel: cancel.clone(),
         };
-        let finished = self.sandbox.execute(execution, output).await?;
+        self.to_its_end(execution, output).await
+    }
+
+    /// Runs a program with its arguments on `snapshot`, otherwise as [`Self::shell`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the sandbox.
+    pub async fn run_words(
+        &self,
+        snapshot: &Snapshot,
+        words: Vec<String>,
+        timeout: Duration,
+        cancel: &CancellationToken,
+        output: &mut Capture,
+    ) -> Result<Finished, CampaignError> {
+        let execution = Execution {
+            snapshot,
+            plan: &self.plan,
+            argv: words.into_iter().map(Into::into).collect(),
+            env: BTreeMap::new(),
+            stdin: Vec::new(),
+            network: Network::None,
+            views: Vec::new(),
+            timeout,
+            cancel: cancel.clone(),
+        };
+        self.to_its_end(execution, output).await
+    }
+
+    async fn to_its_end(
+        &self,
+        execution: Execution<'_>,
+        output: &mut Capture,
+    ) -> Result<Finished, CampaignError> {
+        let finished = self.execute(execution, output).await?;
         if finished.exit == Exit::Cancelled {
             return Err(CampaignError::Interrupted);
         }
         Ok(finished)
+    }
+
+    /// Takes the readings of the base that tell its value and noise; `note` sees each.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sandbox. The inner `Err` is the first reading without a number, and why.
+    pub async fn base_readings(
+        &self,
+        built: &Snapshot,
+        note: &mut (dyn FnMut(Metric, &Reading) + Send),
+        cancel: &CancellationToken,
+    ) -> Result<Result<Vec<Metric>, (String, Reading)>, CampaignError> {
+        let mut readings: Vec<Metric> = Vec::new();
+        // Three equal readings are taken for a deterministic metric; noise needs a few more.
+        while readings.len() < 3
+            || (readings.len() < 8 && readings.iter().any(|r| *r != readings[0]))
+        {
+            let reading = self.read_metric(built, cancel).await?;
+            match &reading.value {
+                Ok(value) => {
+                    note(*value, &reading);
+                    readings.push(*value);
+                }
+                Err(why) => return Ok(Err((why.clone(), reading))),
+            }
+        }
+        Ok(Ok(readings))
     }
 
     /// Builds a side for its measurements: `metric.build` once, its result is a snapshot.
@@ -228,11 +291,15 @@ impl Workshop {
                         &mut filtered,
                     )
                     .await?;
-                if finished.exit.is_success() {
+                let number = if finished.exit.is_success() {
                     extract::number(filtered.stdout.bytes()).map_err(|why| why.to_string())
                 } else {
                     Err(format!("`extract` {}", describe(finished.exit, timeout)))
-                }
+                };
+                number.map_err(|why| match filtered.stderr.last_line() {
+                    Some(line) => format!("{why}; it said: {line}"),
+                    None => why,
+                })
             }
         })
     }

@@ -1,5 +1,6 @@
 //! The loop: does what the pure parts say, and the only place that sees more than one adapter.
 
+mod berth;
 mod capture;
 mod clean;
 mod clock;
@@ -11,18 +12,22 @@ mod experiment;
 mod finalize;
 mod folder;
 mod gate;
+mod host_view;
 mod measure;
 mod preflight;
+mod resume;
 mod run;
 mod session;
+mod wait;
 mod workshop;
 
-pub use clean::{CleanRequest, clean};
+pub use clean::{CleanRequest, Cleaned, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
 pub use finalize::{FinalizeRequest, Finalized, FinalizedCommit, finalize};
 pub use folder::{RunFolder, list_runs};
 pub use gate::ModelService;
-pub use preflight::{Check, CheckReport, CheckStatus, preflight};
-pub use run::{RunOutcome, RunRequest, latest_progress, run};
+pub use preflight::{Area, Check, CheckReport, CheckStatus, PreflightRequest, preflight};
+pub use resume::{latest_progress, running};
+pub use run::{RunOutcome, RunRequest, run};
 pub use workshop::{HostFacts, Workshop};

@@ -1,6 +1,7 @@
 //! A whole run: opens or resumes it, and does what the ledger says is next.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,16 +9,18 @@ use super::CampaignError;
 use super::clock;
 use super::emitter::Emitter;
 use super::experiment::Champion;
-use super::folder::{RunFolder, list_runs};
-use super::gate::{Gate, ModelService};
-use super::workshop::{HostFacts, Side, Workshop};
+use super::folder::{RunFolder, list_runs, remove_stillborn};
+use super::gate::{Gate, GateFiles, ModelService};
+use super::measure::Reading;
+use super::resume::{Start, choose, fold, lock_marker};
+use super::workshop::{Base, HostFacts, Workshop};
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
-use crate::decide::record::{GuardBase, Record, VERSION};
+use crate::decide::record::{FinishReason, GuardBase, Record, VERSION};
 use crate::decide::{ideas, noise};
 use crate::event::{EventKind, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
-use crate::model::{Metric, RunId, Verdict};
+use crate::model::{Cost, RunId};
 use crate::repo::Repo;
 use crate::sandbox::Snapshot;
 
@@ -33,6 +36,8 @@ pub struct RunRequest {
     pub fresh: bool,
     /// `None` only for agents that speak no protocol.
     pub service: Option<ModelService>,
+    /// What to tell the user about the configuration.
+    pub warnings: Vec<String>,
     pub host: HostFacts,
     pub cancel: CancellationToken,
 }
@@ -41,7 +46,7 @@ pub struct RunRequest {
 #[derive(Debug)]
 pub struct RunOutcome {
     pub run: RunId,
-    pub reason: String,
+    pub reason: FinishReason,
     pub kept: u32,
     pub progress: Progress,
 }
@@ -55,12 +60,11 @@ pub(super) struct Campaign<'r> {
     pub cancel: CancellationToken,
     pub run: RunId,
     pub progress: Progress,
-    pub base: Side,
+    pub base: Base,
     /// Made when first needed; replaced by each keep.
     pub champion: Option<Champion>,
     max_experiments: u32,
     ledger: Ledger,
-    records: Vec<Record>,
 }
 
 /// Runs a marker's loop until nothing is left to do.
@@ -73,51 +77,103 @@ pub async fn run(
     request: RunRequest,
     reporter: &mut dyn Reporter,
 ) -> Result<RunOutcome, CampaignError> {
+    let cancel = request.cancel.clone();
+    let ended = open_and_go(repo, request, reporter).await;
+    ended.map_err(|error| error.unless_cancelled(&cancel))
+}
+
+async fn open_and_go(
+    repo: Repo,
+    request: RunRequest,
+    reporter: &mut dyn Reporter,
+) -> Result<RunOutcome, CampaignError> {
     let runs_dir = repo.runs_dir();
     repo.ignore_runs()?;
-    let unfinished = if request.fresh {
-        None
+    let lock = lock_marker(&runs_dir, &request.marker.name)?;
+    remove_stillborn(&runs_dir, &request.marker.name)?;
+    let start = if request.fresh {
+        Start::Afresh { left: None }
     } else {
-        unfinished_run(&runs_dir, &request.marker)?
+        choose(&runs_dir, &request.marker)?
     };
-    let resumed = unfinished.is_some();
-    let (run, base) = match unfinished {
-        Some(found) => found,
-        None => {
-            let salt = (clock::dice() & 0xffff) as u16;
-            let run = RunId::new(&request.marker.name, &clock::stamp(), salt);
-            (run, repo.resolve(request.base.as_deref())?)
+    let asked = request.base.as_deref();
+    let (run, base) = match &start {
+        Start::Resume { run, base } | Start::Reopen { run, base } => (run.clone(), base.clone()),
+        Start::Afresh { .. } => {
+            let run = new_id(&runs_dir, &request.marker.name).await?;
+            (run, repo.resolve(asked)?)
         }
     };
+    let mut warnings = Vec::new();
+    if let Start::Afresh { left: Some(left) } = &start {
+        warnings.push(format!(
+            "run {left} was not finished and stays as it is: the marker has changed since"
+        ));
+    }
+    if asked.is_some() && repo.resolve(asked)? != base {
+        warnings.push(format!(
+            "the unfinished run goes on from its own base {}; --new starts afresh from another",
+            base.short()
+        ));
+    }
     // Everything that can refuse does so before the run's folder exists.
     let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
+    workshop.check_target()?;
+    if let Some(service) = &request.service {
+        let views = workshop.plan.views.iter().map(|view| view.source.as_path());
+        service.refuse_visible(views.chain([workshop.repo.work_dir()]))?;
+    }
     let folder = RunFolder::new(&runs_dir, &run);
     let marker = &workshop.marker;
     let max_experiments = request.experiments.unwrap_or(marker.limits.max_experiments);
     folder.create()?;
+    let found = match &start {
+        Start::Afresh { .. } => Err(lock),
+        Start::Resume { .. } | Start::Reopen { .. } => Ok(Ledger::open(&folder.ledger(), lock)?),
+    };
+    let spent = match &found {
+        Ok(opened) => fold(&run, &opened.records)?.spent,
+        Err(_) => Cost::ZERO,
+    };
+    let files = GateFiles {
+        folder: workshop.berth.folder().join("gateway"),
+        audit: folder.audit(),
+    };
+    let money_left = marker.limits.max_cost_usd.map(|most| most.minus(spent));
     let gate = Gate::open(
         &marker.agent,
         request.service,
-        marker.limits.max_cost_usd,
+        money_left,
         &request.host,
-        &folder.audit(),
+        files,
     )
     .await?;
-    let (ledger, records) = if resumed {
-        let opened = Ledger::open(&folder.ledger())?;
-        (opened.ledger, opened.records)
-    } else {
-        folder.write("marker.json", &pretty(marker))?;
-        folder.write("plan.json", &pretty(&workshop.plan))?;
-        let opening = Record::RunOpened {
-            v: VERSION,
-            run: run.clone(),
-            marker: marker.name.clone(),
-            marker_digest: digest(marker),
-            base: workshop.base.clone(),
-            direction: marker.metric.direction,
-        };
-        (Ledger::create(&folder.ledger(), &opening)?, vec![opening])
+    let is_found = found.is_ok();
+    let (ledger, records) = match found {
+        Ok(opened) => {
+            if opened.torn_bytes > 0 {
+                warnings.push(format!(
+                    "the ledger ended in {} bytes of an unfinished line, which are dropped",
+                    opened.torn_bytes
+                ));
+            }
+            (opened.ledger, opened.records)
+        }
+        Err(lock) => {
+            // JSON is YAML; with every default written out, it is what the run goes by.
+            folder.write("marker.yaml", &pretty(marker))?;
+            folder.write("plan.json", &pretty(&workshop.plan))?;
+            let opening = Record::RunOpened {
+                v: VERSION,
+                run: run.clone(),
+                marker: marker.name.clone(),
+                marker_digest: marker.digest(),
+                base: workshop.base.clone(),
+                direction: marker.metric.direction,
+            };
+            let ledger = Ledger::create(&folder.ledger(), lock, &opening)?;
+            (ledger, vec![opening])
+        }
     };
     let progress = fold(&run, &records)?;
     let mut emitter = Emitter::append(&folder.events(), reporter)?;
@@ -128,9 +184,14 @@ pub async fn run(
         base: workshop.base.clone(),
         backend: enforcement.backend,
         level: enforcement.level,
-        resumed,
+        resumed: is_found,
     });
-    let base = workshop.base_side().await?;
+    let warnings = request.warnings.into_iter().chain(warnings);
+    for warning in warnings.chain(workshop.warnings()) {
+        emitter.warn(warning);
+    }
+    emitter.catch_up(&progress);
+    let base = workshop.base().await?;
     let base = workshop
         .prepare(base, &mut emitter, &request.cancel)
         .await?;
@@ -146,9 +207,11 @@ pub async fn run(
         champion: None,
         max_experiments,
         ledger,
-        records,
     };
     campaign.repair()?;
+    if matches!(start, Start::Reopen { .. }) {
+        campaign.record(Record::RunReopened)?;
+    }
     let ended = campaign.go().await;
     let Campaign {
         gate,
@@ -167,67 +230,21 @@ pub async fn run(
     })
 }
 
-/// Returns the newest run of `marker` with its progress; `None` where there is none.
-///
-/// # Errors
-///
-/// Those of the run folder and the ledger.
-pub fn latest_progress(
-    runs_dir: &Path,
-    marker: &str,
-) -> Result<Option<(RunFolder, Progress)>, CampaignError> {
-    for run in list_runs(runs_dir)? {
-        let folder = RunFolder::new(runs_dir, &run);
-        let records = ledger::read(&folder.ledger())?;
-        let Some(Record::RunOpened { marker: of, .. }) = records.first() else {
-            continue;
-        };
-        if of == marker {
-            let progress = fold(&run, &records)?;
-            return Ok(Some((folder, progress)));
+/// Returns an id that sorts after those of the marker's earlier runs: the newest is found by name.
+async fn new_id(runs_dir: &Path, marker: &str) -> Result<RunId, CampaignError> {
+    let runs = list_runs(runs_dir)?;
+    let newest = runs.iter().find(|run| run.marker() == Some(marker));
+    let salt = (clock::dice() & 0xffff) as u16;
+    let mut run = RunId::new(marker, &clock::stamp(), salt);
+    // Only another run of the same second can be in the way, or a clock that was set back.
+    for _ in 0..12 {
+        if newest.is_none_or(|newest| *newest < run) {
+            break;
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        run = RunId::new(marker, &clock::stamp(), salt);
     }
-    Ok(None)
-}
-
-/// Finds the newest run of the marker, if it has not ended and the marker is still the same.
-fn unfinished_run(
-    runs_dir: &Path,
-    marker: &Marker,
-) -> Result<Option<(RunId, crate::model::CommitId)>, CampaignError> {
-    for run in list_runs(runs_dir)? {
-        let records = ledger::read(&RunFolder::new(runs_dir, &run).ledger())?;
-        let Some(Record::RunOpened {
-            marker: of,
-            marker_digest,
-            base,
-            ..
-        }) = records.first()
-        else {
-            continue;
-        };
-        if *of == marker.name {
-            let same = *marker_digest == digest(marker);
-            let open = fold(&run, &records)?.closed.is_none();
-            return Ok((same && open).then(|| (run, base.clone())));
-        }
-    }
-    Ok(None)
-}
-
-pub(super) fn fold(run: &RunId, records: &[Record]) -> Result<Progress, CampaignError> {
-    let broken = |problem: String| CampaignError::BrokenRun {
-        run: run.to_string(),
-        problem,
-    };
-    Progress::fold(records.iter().cloned())
-        .map_err(|problem| broken(problem.to_string()))?
-        .ok_or_else(|| broken("it holds no record".into()))
-}
-
-/// Returns what tells one marker from another: its serialized text.
-fn digest(marker: &Marker) -> String {
-    serde_json::to_string(marker).expect("a marker is plain data")
+    Ok(run)
 }
 
 fn pretty(value: &impl serde::Serialize) -> Vec<u8> {
@@ -238,8 +255,12 @@ impl Campaign<'_> {
     /// Writes one line of the ledger: this is the decision, everything else follows from it.
     pub fn record(&mut self, record: Record) -> Result<(), CampaignError> {
         self.ledger.append(&record)?;
-        self.records.push(record);
-        self.progress = fold(&self.run, &self.records)?;
+        tracing::debug!(?record, "recorded");
+        let next = self.progress.clone().then(record);
+        self.progress = next.map_err(|why| CampaignError::BrokenRun {
+            run: self.run.to_string(),
+            problem: why.to_owned(),
+        })?;
         self.folder.write(
             "results.tsv",
             ledger::results_tsv(&self.progress).as_bytes(),
@@ -261,12 +282,14 @@ impl Campaign<'_> {
         Ok(())
     }
 
-    async fn go(&mut self) -> Result<String, CampaignError> {
+    async fn go(&mut self) -> Result<FinishReason, CampaignError> {
         loop {
             if self.cancel.is_cancelled() {
                 return Err(CampaignError::Interrupted);
             }
-            match self.progress.next_step(&self.budget()) {
+            let step = self.progress.next_step(&self.budget());
+            tracing::info!(?step, "next");
+            match step {
                 NextStep::MeasureBaseline => self.measure_baseline().await?,
                 NextStep::RunExperiment { number, strategy } => {
                     self.run_experiment(number, strategy).await?;
@@ -275,10 +298,9 @@ impl Campaign<'_> {
                     if self.progress.closed.is_none() {
                         self.record(Record::RunClosed { reason })?;
                     }
-                    let reason = reason.to_string();
                     self.emitter.emit(EventKind::RunFinished {
                         run: self.run.clone(),
-                        reason: reason.clone(),
+                        reason: reason.to_string(),
                         kept: self.progress.kept(),
                         experiments: self.progress.counted(),
                         champion: self.progress.champion.clone(),
@@ -303,8 +325,8 @@ impl Campaign<'_> {
             stop_after_no_gain: limits.stop_after_no_gain,
             refine_after: limits.refine_after,
             pivot_after: limits.pivot_after,
-            pivots_before_outside: 2,
-            pivots_before_stop: 3,
+            pivots_before_outside: limits.pivots_before_outside,
+            pivots_before_stop: limits.pivots_before_stop,
         }
     }
 
@@ -319,7 +341,8 @@ impl Campaign<'_> {
         } = self;
         let (record, built) = workshop.baseline(&base.measured, emitter, cancel).await?;
         self.champion = Some(Champion {
-            side: self.base.clone(),
+            commit: self.workshop.base.clone(),
+            agent: self.base.agent.clone(),
             built,
         });
         self.record(Record::BaselineMeasured {
@@ -332,36 +355,28 @@ impl Campaign<'_> {
 
     /// Returns the champion ready to be measured, making it on first use.
     pub async fn ready_champion(&mut self) -> Result<(), CampaignError> {
-        let stands = self
-            .champion
-            .as_ref()
-            .is_some_and(|c| c.side.commit == self.progress.champion);
-        if stands {
+        let commit = &self.progress.champion;
+        if self.champion.as_ref().is_some_and(|c| c.commit == *commit) {
             return Ok(());
         }
-        let side = self
-            .workshop
-            .side_of(&self.base, &self.progress.champion)
-            .await?;
+        let measured = self.workshop.measured(&self.base, commit).await?;
         let built = self
             .workshop
-            .build(&side.measured, &self.cancel)
+            .build(&measured, &self.cancel)
             .await?
             .map_err(CampaignError::BaselineNotGreen)?;
-        self.champion = Some(Champion { side, built });
-        Ok(())
+        self.crown(built).await
     }
 
-    /// Emits what was decided; called after the ledger has it.
-    pub fn announce(&mut self, decided: EventKind) -> Result<(), CampaignError> {
-        if let EventKind::Decided {
-            verdict: Verdict::Keep,
-            ..
-        } = &decided
-        {
-            self.repair()?;
-        }
-        self.emitter.emit(decided);
+    /// Makes the ledger's champion the one that experiments start from; `built` is its.
+    pub async fn crown(&mut self, built: Snapshot) -> Result<(), CampaignError> {
+        let commit = self.progress.champion.clone();
+        let agent = self.workshop.agents(&mut self.base, &commit).await?;
+        self.champion = Some(Champion {
+            commit,
+            agent,
+            built,
+        });
         Ok(())
     }
 }
@@ -370,10 +385,10 @@ impl Workshop {
     /// Runs `prepare` on the base snapshots; its result is what everything starts from.
     pub(super) async fn prepare(
         &self,
-        base: Side,
+        mut base: Base,
         emitter: &mut Emitter<'_>,
         cancel: &CancellationToken,
-    ) -> Result<Side, CampaignError> {
+    ) -> Result<Base, CampaignError> {
         let Some(step) = &self.marker.prepare else {
             return Ok(base);
         };
@@ -392,7 +407,7 @@ impl Workshop {
             timeout: step.timeout,
             cancel: cancel.clone(),
         };
-        let finished = self.sandbox.execute(execution, &mut output).await?;
+        let finished = self.execute(execution, &mut output).await?;
         if !finished.exit.is_success() {
             let how = super::measure::describe(finished.exit, step.timeout);
             return Err(CampaignError::Prepare(format!(
@@ -403,13 +418,9 @@ impl Workshop {
         emitter.emit(EventKind::Prepared {
             seconds: finished.wall.as_secs_f64(),
         });
-        let agent = finished.remains.into_snapshot().await?;
-        let measured = self.with_hidden(&agent).await?;
-        Ok(Side {
-            commit: base.commit,
-            agent,
-            measured,
-        })
+        base.agent = finished.remains.into_snapshot().await?;
+        base.measured = self.with_hidden(&base.agent).await?;
+        Ok(base)
     }
 
     /// Measures the base commit: guards green, then 3 to 8 readings of the metric.
@@ -452,21 +463,18 @@ impl Workshop {
             .build(measured, cancel)
             .await?
             .map_err(CampaignError::BaselineNotGreen)?;
-        let mut readings: Vec<Metric> = Vec::new();
-        // Three equal readings are taken for a deterministic metric; noise needs a few more.
-        while readings.len() < 3
-            || (readings.len() < 8 && readings.iter().any(|r| *r != readings[0]))
-        {
-            let reading = self.read_metric(&built, cancel).await?;
-            let value = reading.value.map_err(|why| {
-                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
-            })?;
+        let mut note = |value, reading: &Reading| {
             emitter.emit(EventKind::BaselineReading {
                 value,
                 seconds: reading.wall.as_secs_f64(),
             });
-            readings.push(value);
-        }
+        };
+        let readings = self
+            .base_readings(&built, &mut note, cancel)
+            .await?
+            .map_err(|(why, reading)| {
+                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
+            })?;
         let noise = noise::noise(&readings);
         let value = noise::median_reading(&readings);
         let count = u32::try_from(readings.len()).expect("at most 8");

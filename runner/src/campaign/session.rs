@@ -14,6 +14,7 @@ use super::emitter::Emitter;
 use super::gate::Gate;
 use super::workshop::Workshop;
 use crate::agent::{AgentOutcome, Circumstances, Ending, Heard, Report, Transcript, launch};
+use crate::decide::brief::one_line;
 use crate::event::EventKind;
 use crate::gateway::Gateway;
 use crate::model::{ExperimentNumber, Usage};
@@ -36,6 +37,8 @@ pub(super) struct SessionRequest<'a> {
 pub(super) struct Session {
     pub report: Report,
     pub usage: Usage,
+    /// The first few refusals, each as `TOOL: MESSAGE`.
+    pub denials: Vec<String>,
     pub finished: Finished,
 }
 
@@ -64,6 +67,7 @@ pub(super) async fn run_session(
         file: Some(file),
         stderr: Tail::new(4 << 10),
         experiment: request.experiment,
+        denials: Vec::new(),
         emitter,
     };
     // A child token, so that a refused credential ends this session and nothing else.
@@ -80,7 +84,7 @@ pub(super) async fn run_session(
         cancel: stop.clone(),
     };
     let finished = {
-        let execution = workshop.sandbox.execute(execution, &mut ear);
+        let execution = workshop.execute(execution, &mut ear);
         tokio::pin!(execution);
         let refused = credential_refused(gate);
         tokio::pin!(refused);
@@ -92,9 +96,6 @@ pub(super) async fn run_session(
             }
         }
     };
-    if request.cancel.is_cancelled() {
-        return Err(CampaignError::Interrupted);
-    }
     let metered = gate.gateway().map(Gateway::metered);
     let stderr = String::from_utf8_lossy(ear.stderr.bytes());
     let mut report = ear.transcript.finish(&Circumstances {
@@ -130,6 +131,7 @@ pub(super) async fn run_session(
     Ok(Session {
         report,
         usage,
+        denials: ear.denials,
         finished,
     })
 }
@@ -145,12 +147,16 @@ async fn credential_refused(gate: &Gate) {
     }
 }
 
+/// Refusals of one session that are remembered word by word.
+const MOST_DENIALS: usize = 5;
+
 /// Listens to the agent: writes its output down and turns it into events.
 struct Ear<'a, 'r> {
     transcript: Transcript,
     file: Option<File>,
     stderr: Tail,
     experiment: ExperimentNumber,
+    denials: Vec<String>,
     emitter: &'a mut Emitter<'r>,
 }
 
@@ -180,11 +186,16 @@ impl OutputSink for Ear<'_, '_> {
                     tool: name,
                     summary,
                 },
-                Heard::Denied { tool, message } => EventKind::AgentDenied {
-                    experiment,
-                    tool,
-                    message,
-                },
+                Heard::Denied { tool, message } => {
+                    if self.denials.len() < MOST_DENIALS {
+                        self.denials.push(one_line(&format!("{tool}: {message}")));
+                    }
+                    EventKind::AgentDenied {
+                        experiment,
+                        tool,
+                        message,
+                    }
+                }
                 Heard::Retry {
                     attempt,
                     error_status,

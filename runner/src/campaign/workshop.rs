@@ -1,20 +1,25 @@
 //! All that the executions of one marker share: repository, policy, plan, sandbox, base snapshots.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
 use autoclave_policies::{
-    Class, EntryKind, HostCapabilities, Plan, PlanRequest, Policy, PolicyRules, Preset, RepoPath,
-    Tree, View, compile, files_named_by,
+    Class, EntryKind, Glob, Plan, Policy, PolicyRules, Refusal, RepoPath, Tree, compile,
+    files_named_by,
 };
 
 use super::CampaignError;
+use super::berth::Berth;
+use super::host_view::plan_request;
+use crate::event::Executions;
 use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
-use crate::repo::{Repo, TreeKind};
-use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
-use crate::sandbox::{Sandbox, SandboxError, Snapshot};
+use crate::repo::{AgentGit, Repo, TreeKind};
+use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox, probe};
+use crate::sandbox::{Accept, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
 #[derive(Debug, Clone)]
@@ -25,6 +30,8 @@ pub struct HostFacts {
     pub path: Option<OsString>,
     /// A private directory for snapshots and sockets; created with mode 700 when missing.
     pub state: PathBuf,
+    /// What to do without although the host may have it; simulates lesser hosts.
+    pub without: Vec<Feature>,
 }
 
 /// A marker on a base commit, with the sandbox that fits it.
@@ -32,19 +39,32 @@ pub struct Workshop {
     pub repo: Repo,
     pub marker: Marker,
     pub base: CommitId,
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     pub plan: Plan,
+    /// Globs of `target.mutable` that match nothing of the base commit.
+    pub idle_globs: Vec<String>,
+    /// The base commit has a file that may change.
+    has_mutable: bool,
+    limits_each_process: bool,
+    /// Files that the metric and guard commands name, and that are immutable for it.
+    pub harness: Vec<RepoPath>,
     pub sandbox: Box<dyn Sandbox>,
+    /// The submodules of the base commit: their files are in no sandbox.
+    pub submodules: Vec<RepoPath>,
+    /// What all executions until now took.
+    pub(super) executions: Cell<Executions>,
+    /// Last, so that it is given up when nothing is in it any more.
+    pub(super) berth: Berth,
 }
 
-/// One commit, ready to start sandboxes from.
-#[derive(Debug, Clone)]
-pub struct Side {
-    pub commit: CommitId,
+/// The base commit, ready to start sandboxes from.
+pub struct Base {
     /// Without hidden paths: what the agent sees.
     pub agent: Snapshot,
     /// With hidden paths: what is measured.
     pub measured: Snapshot,
+    /// Makes the `.git` of later commits.
+    git: AgentGit,
 }
 
 impl Workshop {
@@ -77,44 +97,92 @@ impl Workshop {
             };
             (path, kind)
         }));
-        let policy = compile_policy(&marker, &tree)?;
-        let probe = probe();
-        let capabilities = HostCapabilities {
-            second_uid: probe.second_uid,
-            namespaces: probe.namespaces,
-            overlay: probe.overlay,
-            landlock_abi: probe.landlock_abi,
-            seccomp: probe.seccomp,
-            cgroup: probe.cgroup,
-        };
-        let is_mutable = |path: &RepoPath| policy.class_of(path) == Class::Mutable;
-        if !marker.target.mutable.is_empty() && !tree.entries().any(|(path, _)| is_mutable(path)) {
-            let problem = "no file of the base commit is mutable; `target.mutable` matches nothing \
-                           that `target.immutable` and the harness leave free";
-            return Err(CampaignError::Marker {
-                marker: marker.name,
-                problem: problem.into(),
-            });
-        }
+        let submodules = tree
+            .entries()
+            .filter(|(_, kind)| *kind == EntryKind::Submodule)
+            .map(|(path, _)| path.clone())
+            .collect();
+        let harness = harness_files(&marker, &tree);
+        let policy = compile_policy(&marker, harness.clone())?;
+        let capabilities = probe(&host.state, &host.without);
+        let has_mutable = tree
+            .entries()
+            .any(|(path, _)| policy.class_of(path) == Class::Mutable);
         let request = plan_request(&marker, host)?;
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
                 marker: marker.name.clone(),
-                refusals: refusals.iter().map(ToString::to_string).collect(),
+                refusals: refusals.iter().map(told).collect(),
             }
         })?;
-        let sandbox = ProcessSandbox::new(ProcessOptions {
+        let berth = Berth::take(&host.state)?;
+        let sandbox = ProcessSandbox::new(&ProcessOptions {
             state: host.state.clone(),
-            run_label: marker.name.clone(),
+            run_label: berth.label().to_owned(),
+            without: host.without.clone(),
         })?;
         Ok(Self {
             repo,
-            marker,
             base,
-            policy,
+            policy: Arc::new(policy),
             plan,
+            idle_globs: idle_globs(&marker, &tree),
+            has_mutable,
+            limits_each_process: !capabilities.cgroup,
+            harness,
+            marker,
             sandbox: Box::new(sandbox),
+            submodules,
+            executions: Cell::default(),
+            berth,
         })
+    }
+
+    /// Returns what a user should know of the repository before a run.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.submodules.iter().map(|path| {
+            format!("submodule `{path}` is an empty directory in every sandbox: its files are not part of the commit")
+        })
+    }
+
+    /// Runs one execution and adds up what it took.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sandbox.
+    pub(super) async fn execute(
+        &self,
+        execution: Execution<'_>,
+        output: &mut dyn OutputSink,
+    ) -> Result<Finished, SandboxError> {
+        let started = Instant::now();
+        let finished = self.sandbox.execute(execution, output).await?;
+        let around = started.elapsed().saturating_sub(finished.wall);
+        let mut executions = self.executions.get();
+        executions.count += 1;
+        executions.command_seconds += finished.wall.as_secs_f64();
+        executions.sandbox_seconds += around.as_secs_f64();
+        self.executions.set(executions);
+        Ok(finished)
+    }
+
+    /// Checks that there is something to work on in the base commit.
+    ///
+    /// # Errors
+    ///
+    /// [`CampaignError::IdleGlobs`] when a glob of `target.mutable` matches nothing,
+    /// [`CampaignError::NothingMutable`] when all that they match is immutable.
+    pub fn check_target(&self) -> Result<(), CampaignError> {
+        let marker = self.marker.name.clone();
+        if !self.idle_globs.is_empty() {
+            let globs = self.idle_globs.clone();
+            return Err(CampaignError::IdleGlobs { marker, globs });
+        }
+        if self.has_mutable {
+            Ok(())
+        } else {
+            Err(CampaignError::NothingMutable { marker })
+        }
     }
 
     /// Makes the snapshots of the base commit.
@@ -122,21 +190,19 @@ impl Workshop {
     /// # Errors
     ///
     /// Those of the repository and the sandbox.
-    pub async fn base_side(&self) -> Result<Side, CampaignError> {
-        let visible = self
-            .repo
-            .entries(&self.base, |path| !self.is_hidden(path))?;
-        let git = self
-            .repo
-            .agent_git(&self.base, &|path| !self.is_hidden(path), None)?;
-        let mut entries = visible.chain(git.into_iter().map(Ok));
-        let agent = self.sandbox.import(&mut entries, &self.plan).await?;
-        drop(entries);
+    pub async fn base(&self) -> Result<Base, CampaignError> {
+        let is_visible = |path: &RepoPath| !self.is_hidden(path);
+        let mut git = self.repo.agent_git(&self.base, &is_visible)?;
+        let visible = self.repo.entries(&self.base, is_visible)?;
+        let agent = {
+            let mut entries = visible.chain(git.files()?);
+            self.sandbox.import(&mut entries, &self.plan).await?
+        };
         let measured = self.with_hidden(&agent).await?;
-        Ok(Side {
-            commit: self.base.clone(),
+        Ok(Base {
             agent,
             measured,
+            git,
         })
     }
 
@@ -160,35 +226,51 @@ impl Workshop {
             .await?)
     }
 
-    /// Makes the snapshots of `commit`, which differs from `base` by accepted changes only.
+    /// Makes what is measured of `commit`, which differs from the base by accepted changes only.
     ///
     /// # Errors
     ///
     /// Those of the repository and the sandbox.
-    pub async fn side_of(&self, base: &Side, commit: &CommitId) -> Result<Side, CampaignError> {
-        if *commit == base.commit {
-            return Ok(base.clone());
+    pub async fn measured(
+        &self,
+        base: &Base,
+        commit: &CommitId,
+    ) -> Result<Snapshot, CampaignError> {
+        if *commit == self.base {
+            return Ok(base.measured.clone());
         }
-        let changes = self.repo.changes_between(&base.commit, commit)?;
-        let (mut added, removed) = split(changes);
-        let measured = self
+        let (added, removed) = split(self.repo.changes_between(&self.base, commit)?);
+        Ok(self
             .sandbox
-            .derive(&base.measured, added.clone(), removed.clone(), &self.plan)
-            .await?;
-        added.extend(self.repo.agent_git(
-            commit,
-            &|path| !self.is_hidden(path),
-            Some(&base.commit),
-        )?);
-        let agent = self
+            .derive(&base.measured, added, removed, &self.plan)
+            .await?)
+    }
+
+    /// Makes what the agent sees of `commit`, as [`Self::measured`] does, with a `.git` of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the repository and the sandbox.
+    pub async fn agents(
+        &self,
+        base: &mut Base,
+        commit: &CommitId,
+    ) -> Result<Snapshot, CampaignError> {
+        if *commit == self.base {
+            return Ok(base.agent.clone());
+        }
+        let (mut added, removed) = split(self.repo.changes_between(&self.base, commit)?);
+        let is_visible = |path: &RepoPath| !self.is_hidden(path);
+        added.extend(base.git.files_of(commit, &is_visible)?);
+        Ok(self
             .sandbox
             .derive(&base.agent, added, removed, &self.plan)
-            .await?;
-        Ok(Side {
-            commit: commit.clone(),
-            agent,
-            measured,
-        })
+            .await?)
+    }
+
+    /// Says whether memory and processes are limited one by one, for want of a cgroup.
+    pub fn limits_each_process(&self) -> bool {
+        self.limits_each_process
     }
 
     /// Says whether an agent's change of `path` may become part of a candidate.
@@ -196,8 +278,22 @@ impl Workshop {
         self.policy.class_of(path) == Class::Mutable
     }
 
+    /// Returns the same question for whoever reads changes.
+    pub fn accept(&self) -> Accept {
+        let policy = Arc::clone(&self.policy);
+        Arc::new(move |path| policy.class_of(path) == Class::Mutable)
+    }
+
     fn is_hidden(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Hidden
+    }
+}
+
+/// Says what cannot be enforced and what comes nearest.
+fn told(refusal: &Refusal) -> String {
+    match &refusal.nearest {
+        Some(nearest) => format!("{refusal}; {nearest}"),
+        None => refusal.to_string(),
     }
 }
 
@@ -225,19 +321,37 @@ fn split(changes: Vec<Change>) -> (Vec<SnapshotEntry>, Vec<RepoPath>) {
     (added, removed)
 }
 
-fn compile_policy(marker: &Marker, tree: &Tree) -> Result<Policy, CampaignError> {
+/// Returns the files that the marker's commands name, in the order of their paths.
+fn harness_files(marker: &Marker, tree: &Tree) -> Vec<RepoPath> {
     let commands = [Some(&marker.metric.command), marker.metric.build.as_ref()]
         .into_iter()
         .flatten()
         .chain(marker.guards.iter().map(|guard| &guard.command));
+    let mut files: Vec<RepoPath> = commands
+        .flat_map(|command| files_named_by(command, tree))
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// Returns the globs of `target.mutable` that match no file; one that is invalid matches none.
+fn idle_globs(marker: &Marker, tree: &Tree) -> Vec<String> {
+    let matches = |glob: &Glob| tree.entries().any(|(path, _)| glob.matches(path));
+    let globs = marker.target.mutable.iter();
+    globs
+        .filter(|text| !Glob::parse(text).is_ok_and(|glob| matches(&glob)))
+        .cloned()
+        .collect()
+}
+
+fn compile_policy(marker: &Marker, harness: Vec<RepoPath>) -> Result<Policy, CampaignError> {
     let rules = PolicyRules {
         mutable: marker.target.mutable.clone(),
         immutable: marker.target.immutable.clone(),
         hidden: marker.target.hidden.clone(),
         scratch: marker.target.scratch.clone(),
-        named_by_harness: commands
-            .flat_map(|command| files_named_by(command, tree))
-            .collect(),
+        named_by_harness: harness,
     };
     let marker_error = |problem: String| CampaignError::Marker {
         marker: marker.name.clone(),
@@ -252,61 +366,4 @@ fn compile_policy(marker: &Marker, tree: &Tree) -> Result<Policy, CampaignError>
                 .join("; "),
         )
     })
-}
-
-fn plan_request(marker: &Marker, host: &HostFacts) -> Result<PlanRequest, CampaignError> {
-    let marker_error = |problem: String| CampaignError::Marker {
-        marker: marker.name.clone(),
-        problem,
-    };
-    let preset = Preset::named(&marker.sandbox.policy).ok_or_else(|| {
-        marker_error(format!(
-            "there is no policy preset `{}`",
-            marker.sandbox.policy
-        ))
-    })?;
-    let mut views = Vec::new();
-    for path in &preset.read {
-        // A preset names what many machines have; what is not there is not needed.
-        let source = expand_home(path, host.home.as_deref());
-        if let Some(source) = source.filter(|source| source.exists()) {
-            views.push(View {
-                target: source.clone(),
-                source,
-            });
-        }
-    }
-    for path in &marker.sandbox.read {
-        let source = expand_home(Path::new(path), host.home.as_deref()).ok_or_else(|| {
-            marker_error(format!(
-                "`sandbox.read`: `{path}` needs HOME, which is not set"
-            ))
-        })?;
-        if !source.is_absolute() || !source.exists() {
-            return Err(marker_error(format!(
-                "`sandbox.read`: `{}` is not an existing absolute path",
-                source.display()
-            )));
-        }
-        views.push(View {
-            target: source.clone(),
-            source,
-        });
-    }
-    let mut env: BTreeMap<String, String> = preset.env.clone();
-    env.extend(marker.sandbox.env.clone());
-    Ok(PlanRequest {
-        views,
-        env,
-        limits: marker.sandbox.limits,
-        allow_degraded: marker.sandbox.allow_degraded.clone(),
-    })
-}
-
-/// Returns `path` with a leading `~/` replaced; `None` when that needs a home and there is none.
-fn expand_home(path: &Path, home: Option<&Path>) -> Option<PathBuf> {
-    match path.strip_prefix("~") {
-        Ok(rest) => home.map(|home| home.join(rest)),
-        Err(_) => Some(PathBuf::from(path)),
-    }
 }

@@ -5,6 +5,7 @@ pub mod extract;
 pub mod ideas;
 pub mod judge;
 pub mod noise;
+pub mod patience;
 pub mod progress;
 pub mod record;
 

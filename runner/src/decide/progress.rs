@@ -247,6 +247,16 @@ impl Progress {
         count(self.experiments.iter().filter(|e| e.verdict.counts()))
     }
 
+    /// Returns how many of the last experiments, without a gap, do not count for `reason`.
+    pub fn voids_in_a_row(&self, reason: VoidReason) -> u32 {
+        count(
+            self.experiments
+                .iter()
+                .rev()
+                .take_while(|e| e.verdict == Verdict::Void(reason)),
+        )
+    }
+
     /// Returns the number of the experiment in flight, or else of the next.
     fn next_number(&self) -> ExperimentNumber {
         self.in_flight.unwrap_or_else(|| {
@@ -441,13 +451,45 @@ mod tests {
     }
 
     #[test]
-    fn a_keep_starts_the_escalation_over() {
-        let mut verdicts = vec![NO_GAIN; 13];
-        verdicts.push(Verdict::Keep);
+    fn a_keep_starts_the_escalation_over_from_every_rung() {
+        for rung in 0..14 {
+            let mut verdicts = vec![NO_GAIN; rung];
+            verdicts.push(Verdict::Keep);
+            let number = u32::try_from(rung).unwrap() + 2;
+            let next = after(&verdicts).next_step(&BUDGET);
+            assert_eq!(next, run(number, Strategy::Explore), "{rung}");
+        }
+    }
+
+    #[test]
+    fn the_rungs_are_settings() {
+        use Strategy::{Explore, LookFromOutside, Pivot, Refine};
+        let budget = Budget {
+            refine_after: 1,
+            pivot_after: 2,
+            pivots_before_outside: 1,
+            pivots_before_stop: 3,
+            ..BUDGET
+        };
+        let asked = [Explore, Refine, Pivot, LookFromOutside, LookFromOutside];
+        for (strategy, n) in asked.into_iter().zip(0_u32..) {
+            let progress = after(&vec![NO_GAIN; n as usize]);
+            assert_eq!(progress.next_step(&budget), run(n + 1, strategy), "{n}");
+        }
         assert_eq!(
-            after(&verdicts).next_step(&BUDGET),
-            run(15, Strategy::Explore)
+            after(&[NO_GAIN; 5]).next_step(&budget),
+            NextStep::Finish(FinishReason::PivotsExhausted)
         );
+    }
+
+    #[test]
+    fn a_service_that_refuses_never_ends_a_run_and_every_refusal_in_a_row_is_counted() {
+        let busy = Verdict::Void(VoidReason::Overloaded);
+        let limit = Verdict::Void(VoidReason::UsageLimit);
+        let progress = after(&[limit, busy, NO_GAIN, limit, busy, busy, busy, busy]);
+        assert_eq!(progress.next_step(&BUDGET), run(9, Strategy::Explore));
+        assert_eq!(progress.voids_in_a_row(VoidReason::Overloaded), 4);
+        assert_eq!(progress.voids_in_a_row(VoidReason::UsageLimit), 0);
     }
 
     #[test]

@@ -17,8 +17,7 @@ pub enum Record {
         run: RunId,
         /// The marker's name.
         marker: String,
-        /// A digest of the marker as it was when the run was opened; it tells whether the run's
-        /// `marker.yaml` is still that one. Compared as text.
+        /// [`Marker::digest`](crate::marker::Marker::digest) of then; tells whether the run may go on.
         marker_digest: String,
         base: CommitId,
         direction: Direction,
@@ -68,6 +67,9 @@ pub struct ExperimentRecord {
     pub seconds: f64,
     /// Actions of the agent that were refused.
     pub denied: u32,
+    /// What the first few refusals said, each in one line; empty in ledgers of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<String>,
     /// Changes that were not accepted.
     pub dropped: Vec<Dropped>,
     /// What was tried, in the agent's words; one line.
@@ -89,10 +91,6 @@ pub enum FinishReason {
     PivotsExhausted,
     /// Several experiments in a row failed for reasons that are not theirs.
     Infrastructure,
-    /// The model's service does not accept the credential.
-    Unauthorized,
-    /// The user ended it.
-    Cancelled,
 }
 
 impl FinishReason {
@@ -105,8 +103,6 @@ impl FinishReason {
             Self::NoGain => "no_gain",
             Self::PivotsExhausted => "pivots_exhausted",
             Self::Infrastructure => "infrastructure",
-            Self::Unauthorized => "unauthorized",
-            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -128,7 +124,7 @@ mod tests {
             r#"{"record":"run_opened","v":1,"run":"20260131-235959-sort-speed-00ff","marker":"sort-speed","marker_digest":"d1","base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","direction":"lower"}"#,
             r#"{"record":"baseline_measured","value":100.0,"noise":0.05,"readings":[99.0,100.0,101.0],"guards":[{"name":"tests","value":12.0}]}"#,
             r#"{"record":"experiment_started","n":1,"champion":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}"#,
-            r#"{"record":"experiment_decided","n":1,"verdict":"keep","commit":"1111111111111111111111111111111111111111","value":92.0,"gain":0.08,"pairs":7,"usage":{"turns":4,"input_tokens":1000,"output_tokens":200,"cost_usd":0.25},"seconds":12.5,"denied":1,"dropped":[{"path":"notes.txt","why":"not mutable"}],"summary":"Use the built-in sort","detail":"7 pairs, evidence 4.3 of 3.9"}"#,
+            r#"{"record":"experiment_decided","n":1,"verdict":"keep","commit":"1111111111111111111111111111111111111111","value":92.0,"gain":0.08,"pairs":7,"usage":{"turns":4,"input_tokens":1000,"output_tokens":200,"cost_usd":0.25},"seconds":12.5,"denied":1,"denials":["Write: EACCES: permission denied, open 'tests/guard.sh'"],"dropped":[{"path":"notes.txt","why":"not mutable"}],"summary":"Use the built-in sort","detail":"7 pairs, evidence 4.3 of 3.9"}"#,
             r#"{"record":"experiment_decided","n":2,"verdict":{"discard":"no_gain"},"commit":"2222222222222222222222222222222222222222","value":100.0,"gain":0.0,"pairs":3,"usage":{"turns":0,"input_tokens":0,"output_tokens":0,"cost_usd":0.5},"seconds":10.0,"denied":0,"dropped":[],"summary":"Idea 2","detail":"no_gain"}"#,
             r#"{"record":"run_closed","reason":"max_experiments"}"#,
             r#"{"record":"run_reopened"}"#,
@@ -159,8 +155,6 @@ mod tests {
             FinishReason::NoGain,
             FinishReason::PivotsExhausted,
             FinishReason::Infrastructure,
-            FinishReason::Unauthorized,
-            FinishReason::Cancelled,
         ] {
             let json = serde_json::to_string(&reason).unwrap();
             assert_eq!(json, format!("\"{reason}\""));

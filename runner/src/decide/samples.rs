@@ -55,6 +55,7 @@ pub(crate) fn experiment(n: u32, verdict: Verdict) -> ExperimentRecord {
         },
         seconds: 10.0,
         denied: 0,
+        denials: Vec::new(),
         dropped: Vec::new(),
         summary: format!("Idea {n}"),
         detail: verdict.reason().unwrap_or("better").into(),
@@ -74,6 +75,7 @@ pub(crate) fn kept(n: u32) -> ExperimentRecord {
         },
         seconds: 12.5,
         denied: 1,
+        denials: vec!["Write: EACCES: permission denied, open 'tests/guard.sh'".into()],
         dropped: vec![Dropped {
             path: RepoPath::try_from("notes.txt").unwrap(),
             why: "not mutable".into(),

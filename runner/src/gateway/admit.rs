@@ -4,12 +4,9 @@ use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_E
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
+use super::limits::{MAX_BODY_BYTES, MAX_HEAD_BYTES};
 use super::reply::Refusal;
 
-/// Bytes of a request body.
-pub const MAX_BODY_BYTES: u64 = 32 * 1024 * 1024;
-/// Bytes of the target and all headers. The server's own bound is on its buffer, and coarser.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_NAME_BYTES: usize = 128;
 
 /// What an admitted request asks for.
@@ -31,6 +28,7 @@ pub fn admit(head: &Parts, token: &str) -> Result<Route, Refusal> {
     if head.version != Version::HTTP_11 {
         return Err(Refusal::invalid("only HTTP/1.1 is spoken here"));
     }
+    // The server's own bound is on its buffer, and coarser.
     if head_bytes(head) > MAX_HEAD_BYTES {
         return Err(Refusal::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -1,10 +1,12 @@
 //! The audit file: one JSON line a request, never a body or a key.
+//!
+//! Users read it: `docs/gateway.md` documents the fields, which are only ever added to.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
@@ -41,6 +43,8 @@ pub struct Audit(Mutex<Log>);
 struct Log {
     file: File,
     written: u64,
+    /// What could not be written yet; no more than the requests that were under way.
+    backlog: Vec<u8>,
 }
 
 impl Audit {
@@ -52,24 +56,82 @@ impl Audit {
             .mode(0o600)
             .open(path)?;
         let written = file.metadata()?.len();
-        Ok(Self(Mutex::new(Log { file, written })))
+        Ok(Self(Mutex::new(Log {
+            file,
+            written,
+            backlog: Vec::new(),
+        })))
     }
 
-    /// Appends a line.
+    /// Writes what could not be written before.
+    ///
+    /// # Errors
+    ///
+    /// When it still cannot: then no request may be passed on.
+    pub fn catch_up(&self) -> io::Result<()> {
+        self.log().drain()
+    }
+
+    /// Appends a line; one that cannot be written is kept for [`catch_up`](Self::catch_up).
     pub fn write(&self, line: &AuditLine<'_>) -> io::Result<()> {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if line.refused.is_some() && log.written > REFUSED_UNTIL_BYTES {
+        let mut log = self.log();
+        let is_broken = !log.backlog.is_empty();
+        if line.refused.is_some() && (is_broken || log.written > REFUSED_UNTIL_BYTES) {
             return Ok(());
         }
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        log.file.write_all(&text)?;
-        log.written += text.len() as u64;
-        Ok(())
+        log.backlog.append(&mut text);
+        log.drain()
     }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    fn drain(&mut self) -> io::Result<()> {
+        drain(&mut self.backlog, &mut self.file, &mut self.written)
+    }
+}
+
+/// Writes as much of `backlog` as there is room for and removes it, so that no line is torn for
+/// good when the disk is full in the middle of it.
+fn drain(backlog: &mut Vec<u8>, out: &mut impl Write, written: &mut u64) -> io::Result<()> {
+    while !backlog.is_empty() {
+        match out.write(backlog) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                backlog.drain(..count);
+                *written += count as u64;
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(())
 }
 
 /// Returns as much of a caller's text as an audit line holds.
 pub fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_that_found_no_room_is_written_on_later() {
+        let (mut backlog, mut written) = (b"{\"a\":1}\n".to_vec(), 0);
+        let mut small = [0; 3];
+        let full = drain(&mut backlog, &mut small.as_mut_slice(), &mut written);
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::WriteZero);
+        let mut rest = Vec::new();
+        drain(&mut backlog, &mut rest, &mut written).unwrap();
+        assert_eq!(small.as_slice(), b"{\"a");
+        assert_eq!(rest, b"\":1}\n");
+        assert_eq!((backlog.len(), written), (0, 8));
+    }
 }

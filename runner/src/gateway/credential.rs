@@ -15,10 +15,10 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// In the order in which they are looked for.
-    const ALL: [Self; 3] = [Self::ApiKey, Self::AuthToken, Self::OauthToken];
+    pub(super) const ALL: [Self; 3] = [Self::ApiKey, Self::AuthToken, Self::OauthToken];
 
     /// Returns the environment variable that Claude Code reads this kind from.
-    pub fn variable(self) -> &'static str {
+    pub const fn variable(self) -> &'static str {
         match self {
             Self::ApiKey => "ANTHROPIC_API_KEY",
             Self::AuthToken => "ANTHROPIC_AUTH_TOKEN",
@@ -45,6 +45,11 @@ pub enum CredentialError {
     Empty { variable: &'static str },
     #[error("the credential in `{variable}` holds white space or other unprintable characters")]
     Unprintable { variable: &'static str },
+    #[error("`{first}` and `{second}` are both set, and differ")]
+    Differ {
+        first: &'static str,
+        second: &'static str,
+    },
 }
 
 impl Credential {
@@ -65,19 +70,37 @@ impl Credential {
         Ok(Self { kind, secret })
     }
 
-    /// Takes the first credential that `variable` (the environment) holds; empty ones are absent.
+    /// Takes the credential that `variable` (the environment) holds; empty ones are absent. One that
+    /// stands in several variables has the kind of the first of them.
     ///
     /// # Errors
     ///
-    /// [`CredentialError::Missing`] and [`CredentialError::Unprintable`].
+    /// [`CredentialError::Missing`], [`CredentialError::Unprintable`], and
+    /// [`CredentialError::Differ`] where there are several: which one is meant is not guessed.
     pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, CredentialError> {
+        let mut found: Option<Self> = None;
         for kind in CredentialKind::ALL {
-            match variable(kind.variable()) {
-                Some(secret) if !secret.is_empty() => return Self::new(kind, secret),
-                _ => {}
+            let Some(secret) = variable(kind.variable()).filter(|secret| !secret.is_empty()) else {
+                continue;
+            };
+            let next = Self::new(kind, secret)?;
+            match &found {
+                Some(first) if !first.is_same_secret(&next) => {
+                    return Err(CredentialError::Differ {
+                        first: first.kind.variable(),
+                        second: kind.variable(),
+                    });
+                }
+                Some(_) => {}
+                None => found = Some(next),
             }
         }
-        Err(CredentialError::Missing)
+        found.ok_or(CredentialError::Missing)
+    }
+
+    /// Says whether both are the same secret, of whatever kind.
+    pub fn is_same_secret(&self, other: &Self) -> bool {
+        self.secret == other.secret
     }
 
     pub fn kind(&self) -> CredentialKind {
@@ -134,13 +157,20 @@ mod tests {
     }
 
     #[test]
-    fn api_key_comes_before_the_tokens() {
-        let credential = from(&[
+    fn variables_that_differ_are_an_error_and_the_same_secret_twice_is_not() {
+        let differ = from(&[
             ("CLAUDE_CODE_OAUTH_TOKEN", "oauth"),
-            ("ANTHROPIC_AUTH_TOKEN", "auth"),
             ("ANTHROPIC_API_KEY", "key"),
         ]);
-        assert_eq!(credential, Credential::new(CredentialKind::ApiKey, "key"));
+        assert_eq!(
+            differ.unwrap_err().to_string(),
+            "`ANTHROPIC_API_KEY` and `CLAUDE_CODE_OAUTH_TOKEN` are both set, and differ"
+        );
+        let same = from(&[
+            ("ANTHROPIC_AUTH_TOKEN", "key"),
+            ("ANTHROPIC_API_KEY", "key"),
+        ]);
+        assert_eq!(same, Credential::new(CredentialKind::ApiKey, "key"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 
 use super::audit::{AuditLine, shown};
-use super::pricing::{self, Tokens};
+use super::pricing::Tokens;
 use super::proxy::Proxy;
 use super::reply::Refusal;
 use super::tally::{self, Tally};
@@ -25,6 +25,10 @@ pub struct Exchange {
     refused: Option<&'static str>,
     /// Bytes of a messages request that the service may have got.
     pub sent_bytes: Option<u64>,
+    /// The service got the request, and did not answer in time: it may have worked all the same.
+    pub is_unanswered: bool,
+    /// What the budget has set aside for it.
+    pub reserved: Cost,
     pub tally: Option<Tally>,
 }
 
@@ -41,6 +45,8 @@ impl Exchange {
             status: None,
             refused: None,
             sent_bytes: None,
+            is_unanswered: false,
+            reserved: Cost::ZERO,
             tally: None,
         }
     }
@@ -58,6 +64,7 @@ impl Exchange {
         match (&self.tally, self.status) {
             (Some(tally), _) => tally.tokens(sent_bytes),
             (None, None) => tally::estimate(sent_bytes),
+            (None, Some(_)) if self.is_unanswered => tally::estimate(sent_bytes),
             (None, Some(_)) => Tokens::default(),
         }
     }
@@ -76,14 +83,15 @@ impl Drop for Exchange {
         let cost_usd = if tokens == Tokens::default() {
             Cost::ZERO
         } else {
-            pricing::cost(model.unwrap_or_default(), tokens)
+            self.proxy.prices.cost(model.unwrap_or_default(), tokens)
         };
-        self.proxy.meter.add(Usage {
+        let usage = Usage {
             turns: u32::from(self.tally.is_some()),
             input_tokens: tokens.total_input(),
             output_tokens: tokens.output,
             cost_usd,
-        });
+        };
+        self.proxy.meter.settle(self.reserved, usage);
         let written = self.proxy.audit.write(&AuditLine {
             at_ms: self.at_ms,
             method: &self.method,
@@ -97,7 +105,7 @@ impl Drop for Exchange {
             refused: self.refused,
         });
         if let Err(cause) = written {
-            tracing::warn!(%cause, "could not write to the audit file");
+            tracing::error!(%cause, "could not write to the audit file");
         }
     }
 }

@@ -5,12 +5,11 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::credential::{Credential, CredentialKind};
 
-const REQUEST: [&str; 8] = [
+const REQUEST: [&str; 7] = [
     "accept",
     "anthropic-beta",
     "anthropic-dangerous-direct-browser-access",
     "anthropic-version",
-    "content-type",
     "user-agent",
     "x-app",
     "x-claude-code-session-id",
@@ -36,6 +35,10 @@ pub fn outgoing(given: &HeaderMap, credential: &Credential) -> HeaderMap {
         if passes(name, &REQUEST, &REQUEST_PREFIXES) && *name != BETA {
             headers.append(name.clone(), value.clone());
         }
+    }
+    if given.contains_key(CONTENT_TYPE) {
+        // As the body was read here; another character set would make it another body there.
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     if let Some(betas) = betas(given, credential.kind()) {
         headers.insert(BETA, betas);
@@ -118,7 +121,8 @@ mod tests {
             ("accept-encoding", "gzip"),
             ("host", "evil"),
             ("x-forwarded-for", "1.2.3.4"),
-            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+            ("content-type", "application/json; charset=utf-7"),
             ("x-stainless-os", "Linux"),
             ("anthropic-version", "2023-06-01"),
         ]);

@@ -1,8 +1,10 @@
 //! What all requests of a gateway came to.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hyper::{HeaderMap, StatusCode};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::model::{Cost, Usage};
 
@@ -15,7 +17,7 @@ pub struct Metered {
     pub requests: u64,
     /// The status of the service's last answer.
     pub last_status: Option<u16>,
-    /// A request was refused because the budget is used up.
+    /// A request was refused because it might have passed the budget.
     pub budget_exceeded: bool,
     /// When the last rate limit that was hit ends; milliseconds since 1970.
     pub rate_limit_reset_ms: Option<i64>,
@@ -25,51 +27,88 @@ pub struct Metered {
 
 /// The totals while they grow. Requests end on any task, hence the lock.
 #[derive(Debug, Default)]
-pub struct Meter(Mutex<Metered>);
+pub struct Meter {
+    state: Mutex<State>,
+    settled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    metered: Metered,
+    /// Millionths of a dollar set aside for requests under way.
+    reserved: u64,
+}
+
+/// Whether the budget has room for one more request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It was set aside.
+    Reserved,
+    /// Perhaps when the requests under way have cost less than was set aside for them.
+    Later,
+    /// No; this is what is left.
+    Never { left: Cost },
+}
 
 impl Meter {
     pub fn read(&self) -> Metered {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().metered
     }
 
     pub fn count_request(&self) {
-        self.change(|metered| metered.requests += 1);
+        self.lock().metered.requests += 1;
     }
 
-    pub fn add(&self, usage: Usage) {
-        self.change(|metered| metered.usage += usage);
+    /// Takes what a request came to in place of what was set aside for it.
+    pub fn settle(&self, reserved: Cost, usage: Usage) {
+        let mut state = self.lock();
+        state.reserved = state.reserved.saturating_sub(reserved.microdollars());
+        state.metered.usage += usage;
+        drop(state);
+        self.settled.notify_waiters();
     }
 
-    /// Says whether there is money left, and notes it if there is none.
-    pub fn is_within(&self, max_cost: Option<Cost>) -> bool {
-        let Some(max_cost) = max_cost else {
-            return true;
-        };
-        let mut is_within = true;
-        self.change(|metered| {
-            is_within = metered.usage.cost_usd < max_cost;
-            metered.budget_exceeded |= !is_within;
-        });
-        is_within
+    /// Sets `worst` aside if the budget `max` cannot be passed by it; notes it if it never fits.
+    pub fn reserve(&self, max: Cost, worst: Cost) -> Room {
+        let mut state = self.lock();
+        let left = max
+            .microdollars()
+            .saturating_sub(state.metered.usage.cost_usd.microdollars());
+        let worst = worst.microdollars();
+        if left == 0 || worst > left {
+            state.metered.budget_exceeded = true;
+            return Room::Never {
+                left: Cost::from_microdollars(left),
+            };
+        }
+        if worst > left.saturating_sub(state.reserved) {
+            return Room::Later;
+        }
+        state.reserved += worst;
+        Room::Reserved
+    }
+
+    /// Waits until a request is settled; one that is settled from the call on counts.
+    pub fn settled(&self) -> Notified<'_> {
+        self.settled.notified()
     }
 
     /// Notes what an answer of the service says about it and us.
     pub fn note_answer(&self, status: StatusCode, headers: &HeaderMap, now_ms: i64) {
-        self.change(|metered| {
-            metered.last_status = Some(status.as_u16());
-            match status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => metered.auth_failed = true,
-                StatusCode::TOO_MANY_REQUESTS => {
-                    metered.rate_limit_reset_ms = reset_ms(headers, now_ms);
-                }
-                _ if status.is_success() => metered.auth_failed = false,
-                _ => {}
+        let metered = &mut self.lock().metered;
+        metered.last_status = Some(status.as_u16());
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => metered.auth_failed = true,
+            StatusCode::TOO_MANY_REQUESTS => {
+                metered.rate_limit_reset_ms = reset_ms(headers, now_ms);
             }
-        });
+            _ if status.is_success() => metered.auth_failed = false,
+            _ => {}
+        }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Metered)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,6 +164,27 @@ mod tests {
         assert_eq!(reset(&[requests, delay]), Some(31_000));
         assert_eq!(reset(&[tokens, requests]), Some(1_800_000_001_000));
         assert_eq!(reset(&[("retry-after", "soon")]), None);
+    }
+
+    #[test]
+    fn money_of_requests_under_way_is_not_spent_twice() {
+        let cost = Cost::from_microdollars;
+        let meter = Meter::default();
+        assert_eq!(meter.reserve(cost(10), cost(6)), Room::Reserved);
+        assert_eq!(meter.reserve(cost(10), cost(5)), Room::Later);
+        assert_eq!(meter.reserve(cost(10), cost(4)), Room::Reserved);
+        assert!(!meter.read().budget_exceeded);
+        let cheap = Usage {
+            cost_usd: cost(1),
+            ..Usage::default()
+        };
+        meter.settle(cost(6), cheap);
+        assert_eq!(meter.reserve(cost(10), cost(5)), Room::Reserved);
+        assert_eq!(
+            meter.reserve(cost(10), cost(10)),
+            Room::Never { left: cost(9) }
+        );
+        assert!(meter.read().budget_exceeded);
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! It passes the messages API on to one upstream and nothing else. A request is [admitted](admit) by
 //! its head, its body is [screened](screen), its [headers] are swapped, and its answer is
 //! [tallied](tally) while it streams back. Whatever way it ends, its [account](exchange) is settled
-//! in the [meter] and the [audit] file. The budget is checked before a request, so that requests
-//! under way may pass it once.
+//! in the [meter] and the [audit] file. What a request may cost at most is set aside from the budget
+//! before it is passed on, so that requests under way cannot pass the budget together.
 
 mod admit;
 mod audit;
+mod client;
 mod credential;
+mod credential_file;
 mod exchange;
 mod headers;
+mod limits;
 mod meter;
 mod pricing;
 mod proxy;
@@ -20,7 +23,8 @@ mod screen;
 mod tally;
 #[cfg(test)]
 mod tests;
-
+mod trust;
+mod tunnel;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -29,7 +33,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -41,25 +44,26 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use self::audit::Audit;
+use self::client::UpstreamClient;
+use self::limits::{ACCEPT_RETRY, MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEADERS, MAX_HELD_KIB};
 use self::meter::Meter;
 use self::proxy::Proxy;
 use self::screen::ServerTools;
 use crate::model::{Cost, Usage};
 
 pub use self::credential::{Credential, CredentialError, CredentialKind};
+pub use self::credential_file::{CredentialFile, CredentialFileError};
+pub use self::limits::TimeLimits;
 pub use self::meter::Metered;
+pub use self::pricing::{Prices, PricesError};
+pub use self::trust::{Trust, TrustError};
+pub use self::tunnel::TunnelProxyError;
 pub use self::upstream::{Upstream, UpstreamError};
 
 /// The name of the socket in the gateway's folder.
 pub const SOCKET_NAME: &str = "gateway.sock";
 /// Where the sandbox sees the socket.
 pub const SOCKET_IN_SANDBOX: &str = "/run/autoclave/gateway.sock";
-
-const MAX_CONNECTIONS: usize = 64;
-const MAX_HEADERS: usize = 64;
-const MAX_HEAD_BYTES: usize = 64 * 1024;
-const HEAD_TIME: Duration = Duration::from_secs(10);
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What a gateway is started with.
 #[derive(Debug)]
@@ -71,8 +75,10 @@ pub struct GatewayOptions {
     /// The audit file; appended to.
     pub audit: PathBuf,
     pub max_cost: Option<Cost>,
+    pub prices: Prices,
     /// Lets tools through that the service runs, which may reach the net.
     pub allow_server_tools: bool,
+    pub limits: TimeLimits,
 }
 
 /// Says why a gateway did not start.
@@ -118,7 +124,8 @@ impl Gateway {
             path: options.audit.clone(),
             cause,
         })?;
-        let client = proxy::client(&options.upstream).map_err(GatewayError::Tls)?;
+        let client =
+            UpstreamClient::new(&options.upstream, options.limits).map_err(GatewayError::Tls)?;
         let socket = options.folder.join(SOCKET_NAME);
         let listener = listen(&socket).map_err(|cause| GatewayError::Listen {
             path: socket.clone(),
@@ -129,6 +136,7 @@ impl Gateway {
             credential: options.credential,
             upstream: options.upstream,
             max_cost: options.max_cost,
+            prices: options.prices,
             server_tools: if options.allow_server_tools {
                 ServerTools::Allowed
             } else {
@@ -137,7 +145,8 @@ impl Gateway {
             meter: Meter::default(),
             audit,
             client,
-            held_kib: proxy::body_room(),
+            limits: options.limits,
+            held_kib: Semaphore::new(MAX_HELD_KIB),
         });
         let cancel = CancellationToken::new();
         let serving = tokio::spawn(accept(listener, Arc::clone(&proxy), cancel.clone()));
@@ -162,12 +171,14 @@ impl Gateway {
     /// Returns the environment that makes Claude Code use the gateway from inside a sandbox. The
     /// token stands where the user has the credential, since that decides how it is sent.
     pub fn sandbox_env(&self) -> BTreeMap<String, String> {
+        self.client_env(SOCKET_IN_SANDBOX)
+    }
+
+    /// As [`sandbox_env`](Self::sandbox_env), for a client that sees the socket at `socket`.
+    pub fn client_env(&self, socket: &str) -> BTreeMap<String, String> {
         let placeholder = self.proxy.credential.kind().variable();
         BTreeMap::from([
-            (
-                "ANTHROPIC_UNIX_SOCKET".to_owned(),
-                SOCKET_IN_SANDBOX.to_owned(),
-            ),
+            ("ANTHROPIC_UNIX_SOCKET".to_owned(), socket.to_owned()),
             (
                 "ANTHROPIC_BASE_URL".to_owned(),
                 "http://localhost".to_owned(),
@@ -218,11 +229,17 @@ fn token() -> String {
     )
 }
 
-/// Makes the socket, in place of one that an earlier gateway left. Every uid may connect: the
+/// Makes the socket, in place of one that an earlier gateway left; one that still serves is an
+/// error. Every uid may connect: the
 /// sandbox's is not known here, and the folder's parent keeps others away.
 fn listen(socket: &Path) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(socket) {
-        Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(socket)?,
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+                return Err(io::ErrorKind::AddrInUse.into());
+            }
+            std::fs::remove_file(socket)?;
+        }
         _ => {}
     }
     let listener = UnixListener::bind(socket)?;
@@ -259,13 +276,14 @@ async fn accept(listener: UnixListener, proxy: Arc<Proxy>, cancel: CancellationT
     connections.shutdown().await;
 }
 
-/// Answers the one request of a connection. A connection is not used again: what comes after a
-/// request can then never be taken for another one, and no idle connection goes stale.
+/// Answers the requests of a connection, one after the other. A refusal ends it, so that what comes
+/// behind a refused request is never read as another one.
 async fn converse(stream: UnixStream, proxy: Arc<Proxy>) {
+    let head_time = proxy.limits.head;
     let service = service_fn(move |request| proxy::serve(Arc::clone(&proxy), request));
     let ended = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(head_time)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         // Claude Code sends its next request on the same connection; a closed one loses it.

@@ -1,8 +1,13 @@
-//! What tokens cost.
+//! What tokens cost: the one table of prices.
 //!
-//! List prices of the public price page as of January 2026, for the standard tier. They serve the
-//! budget; the invoice of the service is what counts. A model that is not listed costs as much as
-//! the dearest one, so that a budget is never passed by not knowing.
+//! Unverified list prices as of January 2026, for the standard tier, written down from memory of
+//! the public price page. They serve the budget; the invoice of the service is what counts. A model
+//! that is not listed costs as much as the dearest one, so that a budget is never passed by not
+//! knowing. A user may give prices of their own, which come first. Prompts of more than 200,000 tokens cost more for some models, and for all of them here.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 
 use crate::model::Cost;
 
@@ -32,6 +37,7 @@ impl Tokens {
 }
 
 /// Price of a family in thousandths of a dollar per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Price {
     input: u64,
     output: u64,
@@ -58,7 +64,9 @@ const SONNET: Price = price(3_000, 15_000);
 const HAIKU: Price = price(1_000, 5_000);
 const HAIKU_3_5: Price = price(800, 4_000);
 const HAIKU_3: Price = price(250, 1_250);
-const DEAREST: &Price = &OPUS_4;
+const DEAREST: Price = OPUS_4;
+/// A prompt of more tokens than this costs twice as much, its output 1.5 times.
+const LONG_PROMPT: u64 = 200_000;
 /// 10 dollars per thousand.
 const WEB_SEARCH_MICRODOLLARS: u64 = 10_000;
 
@@ -66,12 +74,98 @@ const fn price(input: u64, output: u64) -> Price {
     Price { input, output }
 }
 
-/// Returns the list price of `tokens` of `model`, rounded up to a millionth of a dollar.
-///
+/// The prices in force: the table's, and before them those that a user gave.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prices {
+    /// By the beginning of a model's name.
+    own: BTreeMap<String, Price>,
+}
+
+/// Dollars per million tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnPrice {
+    input: f64,
+    output: f64,
+}
+
+/// Says why a text holds no prices.
+#[derive(Debug, thiserror::Error)]
+pub enum PricesError {
+    #[error("the prices are not of the form `{{\"MODEL\": {{\"input\": 3, \"output\": 15}}}}`")]
+    Form(#[source] serde_json::Error),
+    #[error("a price of `{0}` is not between 0 and 1000000 dollars per million tokens")]
+    Amount(String),
+}
+
+impl Prices {
+    /// Reads `{"MODEL": {"input": 3, "output": 15}}`: dollars per million tokens of the models whose
+    /// names start so; the longest such name counts.
+    ///
+    /// # Errors
+    ///
+    /// A variant of [`PricesError`] for each rule.
+    pub fn parse(json: &str) -> Result<Self, PricesError> {
+        let read: BTreeMap<String, OwnPrice> =
+            serde_json::from_str(json).map_err(PricesError::Form)?;
+        let mut own = BTreeMap::new();
+        for (model, price) in read {
+            let (Some(input), Some(output)) = (thousandths(price.input), thousandths(price.output))
+            else {
+                return Err(PricesError::Amount(model));
+            };
+            own.insert(model, Price { input, output });
+        }
+        Ok(Self { own })
+    }
+
+    fn of(&self, model: &str) -> Price {
+        let own = self.own.iter().filter(|(name, _)| model.starts_with(*name));
+        let listed = || FAMILIES.iter().find(|(part, _)| model.contains(part));
+        match own.max_by_key(|(name, _)| name.len()) {
+            Some((_, price)) => *price,
+            None => listed().map_or(DEAREST, |(_, price)| *price),
+        }
+    }
+
+    /// Returns what a request may cost at most: all of it written to a cache, and an answer as long
+    /// as it allows. The number of its tokens is estimated, on the safe side for English.
+    pub(super) fn worst_cost(&self, model: &str, request_tokens: u64, max_tokens: u64) -> Cost {
+        let tokens = Tokens {
+            cache_write: request_tokens,
+            output: max_tokens,
+            ..Tokens::default()
+        };
+        self.cost(model, tokens)
+    }
+
+    /// Returns the price of `tokens` of `model`, rounded up to a millionth of a dollar.
+    pub(super) fn cost(&self, model: &str, tokens: Tokens) -> Cost {
+        priced(self.of(model), tokens)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range was checked"
+)]
+fn thousandths(dollars: f64) -> Option<u64> {
+    (0.0..=1_000_000.0)
+        .contains(&dollars)
+        .then(|| (dollars * 1_000.0).ceil() as u64)
+}
+
 /// Writing to a cache costs 1.25 times the input price (2 times for the hour), reading 0.1 times.
-pub fn cost(model: &str, tokens: Tokens) -> Cost {
-    let family = FAMILIES.iter().find(|(part, _)| model.contains(part));
-    let price = family.map_or(DEAREST, |(_, price)| price);
+fn priced(price: Price, tokens: Tokens) -> Cost {
+    let price = if tokens.total_input() > LONG_PROMPT {
+        Price {
+            input: price.input * 2,
+            output: price.output * 3 / 2,
+        }
+    } else {
+        price
+    };
     // In hundredths of thousandths of a millionth, so that every factor is a whole number.
     let of_tokens = [
         (tokens.input, price.input * 100),
@@ -93,16 +187,22 @@ pub fn cost(model: &str, tokens: Tokens) -> Cost {
 mod tests {
     use super::*;
 
-    const MILLION: u64 = 1_000_000;
+    /// Few enough not to make a long prompt.
+    const TENTH: u64 = 100_000;
 
+    fn cost(model: &str, tokens: Tokens) -> Cost {
+        Prices::default().cost(model, tokens)
+    }
+
+    /// In dollars per million tokens of each.
     fn dollars(model: &str, tokens: Tokens) -> f64 {
-        cost(model, tokens).dollars()
+        cost(model, tokens).dollars() * 10.0
     }
 
     fn input_and_output() -> Tokens {
         Tokens {
-            input: MILLION,
-            output: MILLION,
+            input: TENTH,
+            output: TENTH,
             ..Tokens::default()
         }
     }
@@ -130,26 +230,86 @@ mod tests {
     fn unknown_model_costs_as_much_as_the_dearest() {
         assert_eq!(
             cost("gpt", input_and_output()),
-            Cost::from_microdollars(90 * MILLION)
+            Cost::from_microdollars(90 * TENTH)
         );
         assert_eq!(
             cost("", input_and_output()),
-            Cost::from_microdollars(90 * MILLION)
+            Cost::from_microdollars(90 * TENTH)
         );
     }
 
     #[test]
     fn caches_have_their_own_price() {
         let tokens = Tokens {
-            cache_write: MILLION,
-            cache_write_hour: MILLION,
-            cache_read: MILLION,
+            cache_write: 10_000,
+            cache_write_hour: 10_000,
+            cache_read: 10_000,
             ..Tokens::default()
         };
         // 3 x (1.25 + 2 + 0.1)
         assert_eq!(
             cost("claude-sonnet-4-5", tokens),
-            Cost::from_microdollars(10_050_000)
+            Cost::from_microdollars(100_500)
+        );
+    }
+
+    #[test]
+    fn own_price_comes_first_and_the_longest_name_counts() {
+        let json = r#"{"claude-": {"input": 1, "output": 2}, "claude-x": {"input": 0.0005, "output": 30}}"#;
+        let prices = Prices::parse(json).unwrap();
+        let of = |model| prices.cost(model, input_and_output()).microdollars();
+        assert_eq!(of("claude-haiku-4-5"), 3 * TENTH);
+        // Rounded up to a thousandth of a dollar per million.
+        assert_eq!(of("claude-x-20270101"), 30 * TENTH + 100);
+        assert_eq!(of("x-claude-"), 90 * TENTH);
+    }
+
+    #[test]
+    fn prices_that_make_no_sense_are_errors() {
+        for json in [
+            "[]",
+            "{",
+            r#"{"m": 3}"#,
+            r#"{"m": {"input": 3}}"#,
+            r#"{"m": {"input": 3, "output": 1, "cache": 1}}"#,
+        ] {
+            assert!(
+                matches!(Prices::parse(json), Err(PricesError::Form(_))),
+                "{json}"
+            );
+        }
+        for amount in ["-1", "1000001"] {
+            let json = format!(r#"{{"m": {{"input": {amount}, "output": 1}}}}"#);
+            assert_eq!(
+                Prices::parse(&json).unwrap_err().to_string(),
+                "a price of `m` is not between 0 and 1000000 dollars per million tokens"
+            );
+        }
+    }
+
+    #[test]
+    fn long_prompt_costs_more() {
+        let tokens = |input| Tokens {
+            input,
+            output: 1_000,
+            ..Tokens::default()
+        };
+        assert_eq!(
+            cost("claude-sonnet-4-5", tokens(200_000)),
+            Cost::from_microdollars(600_000 + 15_000)
+        );
+        assert_eq!(
+            cost("claude-sonnet-4-5", tokens(200_001)),
+            Cost::from_microdollars(1_200_006 + 22_500)
+        );
+    }
+
+    #[test]
+    fn worst_case_is_a_full_answer_to_an_uncached_prompt() {
+        // 4000 tokens at 5 dollars a million, 1000 at 1.25.
+        assert_eq!(
+            Prices::default().worst_cost("claude-haiku-4-5", 1_000, 4_000),
+            Cost::from_microdollars(20_000 + 1_250)
         );
     }
 

@@ -1,9 +1,7 @@
 //! The way of one request through the gateway.
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -11,34 +9,24 @@ use hyper::body::Incoming;
 use hyper::header::CONTENT_ENCODING;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::admit::{MAX_BODY_BYTES, Route, admit, body_bytes};
+use super::admit::{Route, admit, body_bytes};
 use super::audit::{Audit, shown};
+use super::client::UpstreamClient;
 use super::credential::Credential;
 use super::exchange::Exchange;
 use super::headers::{incoming, is_event_stream, outgoing};
-use super::meter::Meter;
+use super::limits::{MAX_BODY_BYTES, MAX_ERROR_BYTES, TimeLimits};
+use super::meter::{Meter, Room};
+use super::pricing::Prices;
 use super::relay::Relay;
 use super::reply::{Refusal, ReplyBody, whole};
-use super::screen::{ServerTools, screen};
-use super::tally::{Shape, Tally};
+use super::screen::{Ask, ServerTools, screen};
+use super::tally::{Shape, Tally, estimate};
 use super::upstream::Upstream;
 use crate::model::Cost;
-
-/// How long the service may send nothing.
-pub const SILENCE: Duration = Duration::from_secs(5 * 60);
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long a caller on the same machine may take to send its body.
-const BODY: Duration = Duration::from_secs(60);
-const MAX_ERROR_BYTES: usize = 1024 * 1024;
-/// KiB of request bodies held at a time, by all requests.
-const MAX_HELD_KIB: usize = 256 * 1024;
 
 /// What all requests share.
 pub struct Proxy {
@@ -46,43 +34,14 @@ pub struct Proxy {
     pub credential: Credential,
     pub upstream: Upstream,
     pub max_cost: Option<Cost>,
+    pub prices: Prices,
     pub server_tools: ServerTools,
     pub meter: Meter,
     pub audit: Audit,
-    pub client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pub client: UpstreamClient,
+    pub limits: TimeLimits,
+    /// KiB of request bodies that may still be held.
     pub held_kib: Semaphore,
-}
-
-/// Returns room for the bodies of all requests.
-pub fn body_room() -> Semaphore {
-    Semaphore::new(MAX_HELD_KIB)
-}
-
-/// Returns a client that knows the public certificate authorities and nothing of the environment.
-///
-/// # Errors
-///
-/// When the TLS library does not have the protocol versions it should.
-pub fn client(
-    upstream: &Upstream,
-) -> io::Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_connect_timeout(Some(CONNECT));
-    http.set_nodelay(true);
-    let tls = HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
-        .map_err(io::Error::other)?;
-    let schemes = if upstream.is_tls() {
-        tls.https_only()
-    } else {
-        tls.https_or_http()
-    };
-    let connector = schemes.enable_http1().wrap_connector(http);
-    Ok(Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_secs(30))
-        .build(connector))
 }
 
 /// Answers one request.
@@ -125,20 +84,25 @@ async fn prepare(
     head: &Parts,
     body: Incoming,
 ) -> Result<Prepared, Refusal> {
+    proxy.audit.catch_up().map_err(|cause| {
+        tracing::error!(%cause, "could not write to the audit file");
+        Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "audit_failed",
+            "the audit file cannot be written, so that nothing is passed on",
+        )
+    })?;
     let route = admit(head, &proxy.token)?;
     let bytes = match route {
         Route::Probe => return Ok(Prepared::Probe),
         Route::Models => Bytes::new(),
         Route::Messages | Route::CountTokens => {
-            if !proxy.meter.is_within(proxy.max_cost) {
-                return Err(Refusal::new(
-                    StatusCode::FORBIDDEN,
-                    "budget_exceeded",
-                    "the budget of this run is used up",
-                ));
-            }
             let bytes = read(proxy, head, body).await?;
-            exchange.model = Some(shown(&screen(&bytes, proxy.server_tools)?));
+            let ask = screen(&bytes, proxy.server_tools)?;
+            exchange.model = Some(shown(&ask.model));
+            if route == Route::Messages {
+                exchange.reserved = reserve(proxy, &ask, bytes.len() as u64).await?;
+            }
             bytes
         }
     };
@@ -157,6 +121,53 @@ async fn prepare(
     Ok(Prepared::Forward(route, Box::new(request)))
 }
 
+/// Sets aside what a request may cost, and returns it. Waits for requests under way where it may
+/// fit after them.
+async fn reserve(proxy: &Proxy, ask: &Ask, bytes: u64) -> Result<Cost, Refusal> {
+    let Some(max) = proxy.max_cost else {
+        return Ok(Cost::ZERO);
+    };
+    if let Some(speed) = &ask.speed {
+        let speed = shown(speed);
+        return Err(Refusal::invalid(format!(
+            "the price of speed `{speed}` is not known, and the run has a budget"
+        )));
+    }
+    let Some(max_tokens) = ask.max_tokens else {
+        return Err(Refusal::invalid("`max_tokens` is missing"));
+    };
+    let tokens = estimate(bytes).total_input();
+    let worst = proxy.prices.worst_cost(&ask.model, tokens, max_tokens);
+    let reserved = async {
+        loop {
+            let settled = proxy.meter.settled();
+            match proxy.meter.reserve(max, worst) {
+                Room::Reserved => return Ok(worst),
+                Room::Later => settled.await,
+                Room::Never { left } => return Err(over_budget(worst, left)),
+            }
+        }
+    };
+    timeout(proxy.limits.silence, reserved)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Refusal::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "timeout_error",
+                "the money left is held for other requests under way",
+            ))
+        })
+}
+
+fn over_budget(worst: Cost, left: Cost) -> Refusal {
+    let message = format!(
+        "the request may cost up to {:.4} dollars, and {:.4} are left of the budget",
+        worst.dollars(),
+        left.dollars()
+    );
+    Refusal::new(StatusCode::FORBIDDEN, "budget_exceeded", message)
+}
+
 async fn read(proxy: &Proxy, head: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
     let declared = body_bytes(head)?.unwrap_or(0).min(MAX_BODY_BYTES);
     let kib = u32::try_from(declared.div_ceil(1024)).unwrap_or(u32::MAX);
@@ -166,7 +177,7 @@ async fn read(proxy: &Proxy, head: &Parts, body: Incoming) -> Result<Bytes, Refu
         let body = Limited::new(body, limit).collect().await.ok()?;
         Some(body.to_bytes())
     };
-    match timeout(BODY, read).await {
+    match timeout(proxy.limits.body, read).await {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(Refusal::invalid("the body did not arrive as announced")),
         Err(_) => Err(Refusal::new(
@@ -184,13 +195,14 @@ async fn fetch(
     route: Route,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Incoming>, Refusal> {
-    let answer = match timeout(SILENCE, proxy.client.request(request)).await {
+    let answer = match timeout(proxy.limits.silence, proxy.client.request(request)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(cause)) => {
             tracing::debug!(%cause, "upstream failed");
-            return Err(Refusal::bad_gateway("the upstream cannot be reached"));
+            return Err(Refusal::bad_gateway(proxy.client.out_of_reach(&cause)));
         }
         Err(_) => {
+            exchange.is_unanswered = true;
             return Err(Refusal::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "timeout_error",
@@ -229,14 +241,16 @@ async fn relay(
     let (head, body) = answer.into_parts();
     let is_streamed = head.status.is_success() && route == Route::Messages;
     let body = if is_streamed {
-        Relay::new(body, exchange).boxed_unsync()
+        Relay::new(body, exchange, proxy.limits.silence).boxed_unsync()
     } else {
         let limit = if head.status.is_success() {
             usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX)
         } else {
             MAX_ERROR_BYTES
         };
-        let Ok(Ok(bytes)) = timeout(SILENCE, Limited::new(body, limit).collect()).await else {
+        let Ok(Ok(bytes)) =
+            timeout(proxy.limits.silence, Limited::new(body, limit).collect()).await
+        else {
             let refusal = Refusal::bad_gateway("the answer of the upstream cannot be read");
             return refuse(exchange, &refusal);
         };

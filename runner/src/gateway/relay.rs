@@ -3,27 +3,30 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::exchange::Exchange;
-use super::proxy::SILENCE;
 
 /// Passes each piece on as it comes.
 pub struct Relay {
     inner: Incoming,
     exchange: Exchange,
-    silence: Pin<Box<Sleep>>,
+    /// How long the service may send nothing, and the time left of it.
+    silence: Duration,
+    left: Pin<Box<Sleep>>,
 }
 
 impl Relay {
-    pub fn new(inner: Incoming, exchange: Exchange) -> Self {
+    pub fn new(inner: Incoming, exchange: Exchange, silence: Duration) -> Self {
         Self {
             inner,
             exchange,
-            silence: Box::pin(sleep(SILENCE)),
+            silence,
+            left: Box::pin(sleep(silence)),
         }
     }
 }
@@ -38,10 +41,10 @@ impl Body for Relay {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
         let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            ready!(this.silence.as_mut().poll(cx));
+            ready!(this.left.as_mut().poll(cx));
             return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         };
-        this.silence.as_mut().reset(Instant::now() + SILENCE);
+        this.left.as_mut().reset(Instant::now() + this.silence);
         Poll::Ready(match next {
             Some(Ok(frame)) => frame.into_data().ok().map(|piece| {
                 if let Some(tally) = &mut this.exchange.tally {

@@ -34,6 +34,10 @@ pub enum ServerTools {
 struct Body {
     model: String,
     #[serde(default)]
+    max_tokens: Option<u64>,
+    #[serde(default)]
+    speed: Option<String>,
+    #[serde(default)]
     tools: Option<Vec<Tool>>,
     #[serde(default)]
     mcp_servers: Option<Vec<IgnoredAny>>,
@@ -78,12 +82,21 @@ struct Source {
     content: Blocks,
 }
 
-/// Returns the model that a body names.
+/// What a body asks for, as far as it decides the price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    pub model: String,
+    pub max_tokens: Option<u64>,
+    /// Another speed than the standard one, at another price.
+    pub speed: Option<String>,
+}
+
+/// Returns what a body asks for.
 ///
 /// # Errors
 ///
 /// The [`Refusal`] to answer with: not JSON, no model, or something that the service would run.
-pub fn screen(body: &[u8], server_tools: ServerTools) -> Result<String, Refusal> {
+pub fn screen(body: &[u8], server_tools: ServerTools) -> Result<Ask, Refusal> {
     let body: Body = serde_json::from_slice(body)
         .map_err(|cause| Refusal::invalid(format!("the body is no messages request: {cause}")))?;
     if server_tools == ServerTools::Refused
@@ -96,7 +109,11 @@ pub fn screen(body: &[u8], server_tools: ServerTools) -> Result<String, Refusal>
             format!("`{shown}` would act outside of the sandbox and is not allowed"),
         ));
     }
-    Ok(body.model)
+    Ok(Ask {
+        model: body.model,
+        max_tokens: body.max_tokens,
+        speed: body.speed.filter(|speed| speed != "standard"),
+    })
 }
 
 impl Body {
@@ -229,7 +246,9 @@ mod tests {
         for (key, value) in extra.as_object().unwrap() {
             body[key] = value.clone();
         }
-        screen(body.to_string().as_bytes(), ServerTools::Refused).map_err(|refusal| refusal.message)
+        screen(body.to_string().as_bytes(), ServerTools::Refused)
+            .map(|ask| ask.model)
+            .map_err(|refusal| refusal.message)
     }
 
     fn refusal(what: &str) -> Result<String, String> {
@@ -313,7 +332,23 @@ mod tests {
     #[test]
     fn allowed_server_tools_are_let_in() {
         let body = br#"{"model":"m","tools":[{"type":"web_search_20250305"}]}"#;
-        assert_eq!(screen(body, ServerTools::Allowed), Ok("m".to_owned()));
+        let ask = screen(body, ServerTools::Allowed).map(|ask| ask.model);
+        assert_eq!(ask, Ok("m".to_owned()));
+    }
+
+    #[test]
+    fn what_decides_the_price_is_read() {
+        let ask = |body: &str| screen(body.as_bytes(), ServerTools::Refused).unwrap();
+        let fast = ask(r#"{"model":"m","max_tokens":7,"speed":"fast"}"#);
+        assert_eq!(
+            fast,
+            Ask {
+                model: "m".to_owned(),
+                max_tokens: Some(7),
+                speed: Some("fast".to_owned()),
+            }
+        );
+        assert_eq!(ask(r#"{"model":"m","speed":"standard"}"#).speed, None);
     }
 
     #[test]

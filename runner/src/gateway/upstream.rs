@@ -5,12 +5,17 @@ use std::net::IpAddr;
 
 use hyper::Uri;
 
+use super::trust::Trust;
+use super::tunnel::{TunnelProxy, TunnelProxyError};
+
 /// The base address of the model's service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Scheme, authority and path prefix, without a slash at the end.
     base: String,
     is_tls: bool,
+    trust: Trust,
+    proxy: Option<TunnelProxy>,
 }
 
 /// Says why a text is not the address of an upstream; never holds the text, which may hold a
@@ -58,7 +63,36 @@ impl Upstream {
         Ok(Self {
             base: format!("{scheme}://{authority}{prefix}"),
             is_tls,
+            trust: Trust::default(),
+            proxy: None,
         })
+    }
+
+    /// Lets other authorities vouch for the upstream's certificate.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// Reaches the upstream through a proxy, unless it is on this host or `no_proxy` excepts it.
+    ///
+    /// # Errors
+    ///
+    /// [`TunnelProxyError`] when the proxy cannot be used.
+    pub fn through(mut self, proxy: &str, no_proxy: &str) -> Result<Self, TunnelProxyError> {
+        let uri: Uri = self.base.parse().expect("the base was made of a URL");
+        let proxy = TunnelProxy::parse(proxy, no_proxy, &uri)?;
+        self.proxy = proxy.filter(|_| !uri.host().is_some_and(is_loopback));
+        Ok(self)
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    pub(super) fn proxy(&self) -> Option<&TunnelProxy> {
+        self.proxy.as_ref()
     }
 
     pub(super) fn is_tls(&self) -> bool {
@@ -81,6 +115,8 @@ impl Default for Upstream {
         Self {
             base: "https://api.anthropic.com".to_owned(),
             is_tls: true,
+            trust: Trust::default(),
+            proxy: None,
         }
     }
 }
@@ -139,6 +175,17 @@ mod tests {
         for (text, error) in cases {
             assert_eq!(Upstream::parse(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn upstream_on_this_host_needs_no_proxy() {
+        let through = |upstream: &str| {
+            let upstream = Upstream::parse(upstream).unwrap();
+            upstream.through("http://proxy:1", "").unwrap().proxy
+        };
+        assert_eq!(through("http://127.0.0.1:8080"), None);
+        assert_eq!(through("https://localhost:8080"), None);
+        assert!(through("https://api.anthropic.com").is_some());
     }
 
     #[test]

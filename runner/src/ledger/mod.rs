@@ -1,24 +1,23 @@
 //! The append-only file that is the truth of a run.
 
+mod lock;
 mod results;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-
 use crate::decide::record::Record;
 
+pub use lock::{Holder, Lock, LockError};
 pub use results::results_tsv;
 
-/// A run's ledger, open for appending by this process alone; unlocked when dropped.
+/// A run's ledger, open for appending by the holder of its marker's lock; unlocked when dropped.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
     file: File,
-    _lock: Flock<File>,
+    _lock: Lock,
 }
 
 /// A ledger as it was found.
@@ -34,8 +33,6 @@ pub struct Opened {
 /// Why a ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    #[error("ledger `{}` is in use by another autoclave{}", path.display(), in_words(*pid))]
-    Locked { path: PathBuf, pid: Option<u32> },
     #[error("ledger `{}`, line {line}, is broken", path.display())]
     BrokenLine {
         path: PathBuf,
@@ -64,9 +61,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError`] when the file exists, is locked, or cannot be written.
-    pub fn create(path: &Path, first: &Record) -> Result<Self, LedgerError> {
-        let lock = lock(path)?;
+    /// [`LedgerError`] when the file exists or cannot be written.
+    pub fn create(path: &Path, lock: Lock, first: &Record) -> Result<Self, LedgerError> {
         let file = OpenOptions::new()
             .append(true)
             .create_new(true)
@@ -89,9 +85,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError`] when it is missing, locked, or a finished line is not a record.
-    pub fn open(path: &Path) -> Result<Opened, LedgerError> {
-        let lock = lock(path)?;
+    /// [`LedgerError`] when it is missing, or a finished line is not a record.
+    pub fn open(path: &Path, lock: Lock) -> Result<Opened, LedgerError> {
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -167,46 +162,6 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Record>, usize), LedgerError>
     Ok((records, whole))
 }
 
-/// Locks `ledger.lock` beside the ledger and writes this process's id into it.
-///
-/// A file of its own, because it outlives the ledger's being created.
-fn lock(path: &Path) -> Result<Flock<File>, LedgerError> {
-    let lock_path = path.with_extension("lock");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&lock_path)
-        .map_err(failed("lock", path))?;
-    let mut lock =
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, errno)| {
-            if errno == Errno::EWOULDBLOCK {
-                LedgerError::Locked {
-                    path: path.to_owned(),
-                    pid: holder(&mut file),
-                }
-            } else {
-                failed("lock", path)(errno.into())
-            }
-        })?;
-    lock.set_len(0)
-        .and_then(|()| writeln!(lock, "{}", std::process::id()))
-        .map_err(failed("lock", path))?;
-    Ok(lock)
-}
-
-/// Returns the process id in a lock file, where it is already written.
-fn holder(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
-}
-
-fn in_words(pid: Option<u32>) -> String {
-    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
-}
-
 fn directory_of(path: &Path) -> io::Result<File> {
     let parent = path
         .parent()
@@ -228,8 +183,12 @@ mod tests {
     use super::*;
     use crate::decide::samples::{baseline, kept, opened, records};
 
+    fn lock(path: &Path) -> Lock {
+        Lock::take(&path.with_extension("lock")).unwrap()
+    }
+
     fn ledger_of(records: &[Record], path: &Path) {
-        let mut ledger = Ledger::create(path, &records[0]).unwrap();
+        let mut ledger = Ledger::create(path, lock(path), &records[0]).unwrap();
         for record in &records[1..] {
             ledger.append(record).unwrap();
         }
@@ -240,7 +199,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.jsonl");
         ledger_of(&records(), &path);
-        let found = Ledger::open(&path).unwrap();
+        let found = Ledger::open(&path, lock(&path)).unwrap();
         assert_eq!(found.records, records());
         assert_eq!(found.torn_bytes, 0);
         assert_eq!(read(&path).unwrap(), records());
@@ -257,7 +216,7 @@ mod tests {
             std::fs::write(&path, prefix).unwrap();
             let lines = prefix.split_inclusive(|b| *b == b'\n');
             let whole = lines.filter(|line| line.ends_with(b"\n")).count();
-            let mut found = Ledger::open(&path).unwrap();
+            let mut found = Ledger::open(&path, lock(&path)).unwrap();
             assert_eq!(found.records, records()[..whole], "{length}");
             assert_eq!(
                 std::fs::metadata(&path).unwrap().len() + found.torn_bytes,
@@ -277,23 +236,9 @@ mod tests {
         let line = serde_json::to_string(&opened()).unwrap();
         std::fs::write(&path, format!("{line}\n{{\"record\"\n{line}\n")).unwrap();
         assert!(matches!(
-            Ledger::open(&path),
+            Ledger::open(&path, lock(&path)),
             Err(LedgerError::BrokenLine { line: 2, .. })
         ));
-    }
-
-    #[test]
-    fn a_second_opener_is_told_who_holds_the_ledger_until_it_is_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.jsonl");
-        let first = Ledger::create(&path, &opened()).unwrap();
-        let why = Ledger::open(&path).unwrap_err();
-        let LedgerError::Locked { pid, .. } = why else {
-            panic!("{why}");
-        };
-        assert_eq!(pid, Some(std::process::id()));
-        drop(first);
-        assert_eq!(Ledger::open(&path).unwrap().records, [opened()]);
     }
 
     #[test]
@@ -302,7 +247,7 @@ mod tests {
         let path = folder.path().join("ledger.jsonl");
         ledger_of(&[opened(), baseline()], &path);
         assert!(matches!(
-            Ledger::create(&path, &opened()),
+            Ledger::create(&path, lock(&path), &opened()),
             Err(LedgerError::Io {
                 action: "create",
                 ..
@@ -315,7 +260,7 @@ mod tests {
     fn a_record_that_could_not_be_read_back_is_not_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.jsonl");
-        let mut ledger = Ledger::create(&path, &opened()).unwrap();
+        let mut ledger = Ledger::create(&path, lock(&path), &opened()).unwrap();
         let mut experiment = kept(1);
         experiment.seconds = f64::NAN;
         assert!(matches!(

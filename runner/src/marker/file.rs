@@ -4,6 +4,7 @@ use autoclave_policies::yaml::{self, Node, Value};
 use autoclave_policies::{Problem, Problems, Source};
 
 use super::decode::{Fields, Findings, Trouble, kind};
+use super::policy_file::{Policies, ReadPolicy};
 use super::values::{marker_name, scalar, text};
 use super::{Dialect, Marker, Status, goal, keys, means};
 
@@ -30,12 +31,19 @@ pub struct GlobPlace {
     pub column: usize,
 }
 
-/// Reads a configuration file; `origin` is what messages call it.
+/// Reads a configuration file; `origin` is what messages call it, `read_policy` reads the policy
+/// files that it names.
 ///
 /// # Errors
 ///
-/// Every problem of the file at once; only where it is not YAML, the first.
-pub fn parse_config(text: &str, origin: &str, dialect: Dialect) -> Result<ConfigFile, Problems> {
+/// Every problem of the file, and of the policy files that it names, at once; only where it is not
+/// YAML, the first.
+pub fn parse_config(
+    text: &str,
+    origin: &str,
+    dialect: Dialect,
+    read_policy: ReadPolicy<'_>,
+) -> Result<ConfigFile, Problems> {
     let source = Source {
         origin: origin.to_owned(),
         text: text.to_owned(),
@@ -43,8 +51,11 @@ pub fn parse_config(text: &str, origin: &str, dialect: Dialect) -> Result<Config
     let document = match yaml::parse(text) {
         Ok(document) => document,
         Err(problem) => {
-            let problems = vec![problem];
-            return Err(Problems { source, problems });
+            return Err(Problems {
+                source,
+                problems: vec![problem],
+                included: Vec::new(),
+            });
         }
     };
     let mut findings = Findings {
@@ -53,12 +64,29 @@ pub fn parse_config(text: &str, origin: &str, dialect: Dialect) -> Result<Config
         warnings: Vec::new(),
     };
     let mut mutable_globs = Vec::new();
-    let markers = read_markers(&mut findings, &document.root, &mut mutable_globs);
+    let mut policies = Policies {
+        read: read_policy,
+        problems: Vec::new(),
+    };
+    let markers = read_markers(
+        &mut findings,
+        &document.root,
+        &mut mutable_globs,
+        &mut policies,
+    );
     findings
         .warnings
         .sort_by_key(|warning| (warning.line, warning.column));
     match Problems::new(source.clone(), findings.problems) {
-        Some(problems) => Err(problems),
+        Some(problems) => Err(Problems {
+            included: policies.problems,
+            ..problems
+        }),
+        None if !policies.problems.is_empty() => Err(Problems {
+            source,
+            problems: Vec::new(),
+            included: policies.problems,
+        }),
         None => Ok(ConfigFile {
             markers,
             warnings: findings.warnings,
@@ -97,7 +125,12 @@ impl ConfigFile {
     }
 }
 
-fn read_markers(findings: &mut Findings, root: &Node, globs: &mut Vec<GlobPlace>) -> Vec<Marker> {
+fn read_markers(
+    findings: &mut Findings,
+    root: &Node,
+    globs: &mut Vec<GlobPlace>,
+    policies: &mut Policies<'_>,
+) -> Vec<Marker> {
     const HINT: &str = "write `markers:` with a list; `autoclave init` writes an example";
     let mut fields = Fields::open(findings, root, String::new(), &keys::FILE);
     let Some(list) = fields.required_node("markers", HINT) else {
@@ -128,7 +161,7 @@ fn read_markers(findings: &mut Findings, root: &Node, globs: &mut Vec<GlobPlace>
             }
             seen.push((name.clone(), item.line));
         }
-        let marker = read_marker(&mut fields, name.clone(), globs);
+        let marker = read_marker(&mut fields, name.clone(), globs, policies);
         for place in &mut globs[first..] {
             place.marker = name.clone().unwrap_or_default();
         }
@@ -141,6 +174,7 @@ fn read_marker(
     fields: &mut Fields<'_, '_>,
     name: Option<String>,
     globs: &mut Vec<GlobPlace>,
+    policies: &mut Policies<'_>,
 ) -> Option<Marker> {
     let description = fields.or("description", String::new(), text);
     let status = status(fields);
@@ -150,7 +184,7 @@ fn read_marker(
     let guards = goal::guards(fields);
     let (limits, model) = means::loop_limits(fields);
     let agent = means::agent(fields, model);
-    let sandbox = means::sandbox(fields);
+    let sandbox = means::sandbox(fields, policies);
     Some(Marker {
         name: name?,
         description,

@@ -95,6 +95,8 @@ pub(super) const LOOP: Section = Section {
         "stop_after_no_gain",
         "refine_after",
         "pivot_after",
+        "pivots_before_outside",
+        "pivots_before_stop",
     ],
     older: &["model", "budget_per_experiment", "max_experiments"],
 };
@@ -136,8 +138,21 @@ pub(super) const LIMITS: Section = Section {
     older: &[],
 };
 
-pub(super) const SECTIONS: [&Section; 10] = [
-    &FILE, &MARKER, &TARGET, &PREPARE, &METRIC, &GUARD, &LOOP, &AGENT, &SANDBOX, &LIMITS,
+/// A policy file's own.
+pub(super) const POLICY: Section = Section {
+    name: "policy",
+    keys: &["extends", "read", "deny", "path", "env", "examples"],
+    older: &[],
+};
+pub(super) const EXAMPLES: Section = Section {
+    name: "examples",
+    keys: &["allowed", "denied"],
+    older: &[],
+};
+
+pub(super) const SECTIONS: [&Section; 12] = [
+    &FILE, &MARKER, &TARGET, &PREPARE, &METRIC, &GUARD, &LOOP, &AGENT, &SANDBOX, &LIMITS, &POLICY,
+    &EXAMPLES,
 ];
 
 /// Returns what to say about a key that `section` does not know.

@@ -1,6 +1,7 @@
 //! With what a marker is worked on: the loop, the agent, the sandbox.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use autoclave_policies::Limits;
@@ -9,9 +10,10 @@ use autoclave_policies::yaml::Value;
 use super::decode::{Fields, Trouble, kind};
 use super::duration::duration;
 use super::keys;
+use super::policy_file::{self, Policies};
 use super::size::size;
 use super::values::{
-    cores, count, dollars, filled, host_path, permission_mode, policy, scalar, text, word,
+    cores, count, dollars, filled, host_path, permission_mode, scalar, text, word,
 };
 use super::{AgentSpec, BackendChoice, LoopLimits, Protocol, SandboxSpec};
 
@@ -27,6 +29,8 @@ pub(super) fn loop_limits(marker: &mut Fields<'_, '_>) -> (LoopLimits, Option<St
         stop_after_no_gain: 15,
         refine_after: 3,
         pivot_after: 5,
+        pivots_before_outside: 2,
+        pivots_before_stop: 3,
     };
     let Some(mut fields) = marker.section("loop", &keys::LOOP) else {
         return (limits, None);
@@ -46,6 +50,16 @@ pub(super) fn loop_limits(marker: &mut Fields<'_, '_>) -> (LoopLimits, Option<St
     );
     limits.refine_after = fields.or("refine_after", limits.refine_after, count(1..=MOST));
     limits.pivot_after = fields.or("pivot_after", limits.pivot_after, count(1..=MOST));
+    limits.pivots_before_outside = fields.or(
+        "pivots_before_outside",
+        limits.pivots_before_outside,
+        count(0..=MOST),
+    );
+    limits.pivots_before_stop = fields.or(
+        "pivots_before_stop",
+        limits.pivots_before_stop,
+        count(1..=MOST),
+    );
     if limits.pivot_after <= limits.refine_after {
         let key = if fields.node("pivot_after").is_some() {
             "pivot_after"
@@ -117,10 +131,11 @@ fn texts(fields: &mut Fields<'_, '_>, name: &'static str) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn sandbox(marker: &mut Fields<'_, '_>) -> SandboxSpec {
+/// Returns the sandbox; its policy is read with `policies`.
+pub(super) fn sandbox(marker: &mut Fields<'_, '_>, policies: &mut Policies<'_>) -> SandboxSpec {
     let mut sandbox = SandboxSpec {
         backend: BackendChoice::Auto,
-        policy: "default".to_owned(),
+        policy: policy_file::default_policy(),
         read: Vec::new(),
         env: BTreeMap::new(),
         limits: Limits {
@@ -140,8 +155,24 @@ pub(super) fn sandbox(marker: &mut Fields<'_, '_>) -> SandboxSpec {
         ("container", BackendChoice::Container),
     ];
     sandbox.backend = fields.or("backend", sandbox.backend, word(&backends));
-    sandbox.policy = fields.or("policy", sandbox.policy, policy);
+    if let Some(name) = fields.optional("policy", filled) {
+        match policies.named(&name) {
+            Ok(policy) => sandbox.policy = policy.unwrap_or(sandbox.policy),
+            Err(trouble) => fields.problem("policy", trouble),
+        }
+    }
     let read = fields.list("read", host_path);
+    for (path, node) in &read {
+        if let Some(denied) = sandbox.policy.denial_of(Path::new(path)) {
+            let (name, denied) = (&sandbox.policy.name, denied.display());
+            let message = format!("`{path}` would show `{denied}`, which policy `{name}` denies");
+            let key = fields.key("read");
+            let hint = "name the folders that are needed instead, such as `~/.cargo/registry`";
+            fields
+                .findings
+                .problem(node, &key, Trouble::new(message).hint(hint));
+        }
+    }
     sandbox.read = read.into_iter().map(|(path, _)| path).collect();
     sandbox.env = env(&mut fields);
     let levels = fields.list("allow_degraded", word(&[("landlock", "landlock")]));
@@ -159,7 +190,8 @@ pub(super) fn sandbox(marker: &mut Fields<'_, '_>) -> SandboxSpec {
     sandbox
 }
 
-fn env(fields: &mut Fields<'_, '_>) -> BTreeMap<String, String> {
+/// Returns the variables of `env`.
+pub(super) fn env(fields: &mut Fields<'_, '_>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let Some(node) = fields.node("env") else {
         return env;

@@ -1,6 +1,7 @@
 //! A named goal: what may change, the metric, the guards, the limits.
 
 mod decode;
+mod digest;
 mod duration;
 mod exec;
 mod file;
@@ -8,6 +9,7 @@ mod goal;
 mod keys;
 mod means;
 mod percent;
+mod policy_file;
 mod schema;
 mod size;
 mod template;
@@ -18,13 +20,15 @@ mod values;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use autoclave_policies::Limits;
+use autoclave_policies::{HostPolicy, Limits};
+pub use autoclave_policies::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Cost, Direction, Metric};
 
 pub use duration::parse_duration;
 pub use file::{ConfigFile, GlobPlace, parse_config};
+pub use policy_file::{ReadPolicy, preset};
 pub use schema::SCHEMA;
 pub use template::{TemplateFacts, template};
 
@@ -146,6 +150,9 @@ pub struct LoopLimits {
     /// Experiments in a row without a keep before the brief asks to refine, then to pivot.
     pub refine_after: u32,
     pub pivot_after: u32,
+    /// Pivots without a keep before the brief asks to look from outside, and before the run stops.
+    pub pivots_before_outside: u32,
+    pub pivots_before_stop: u32,
 }
 
 /// Which agent works, and how it is started.
@@ -177,8 +184,8 @@ pub enum Protocol {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SandboxSpec {
     pub backend: BackendChoice,
-    /// A preset's name or the path of a YAML file in the repository.
-    pub policy: String,
+    /// As it was when the configuration was read, be it a preset or a file of the checkout.
+    pub policy: HostPolicy,
     /// Host paths that are visible read-only; a leading `~/` is the user's home.
     pub read: Vec<String>,
     pub env: BTreeMap<String, String>,

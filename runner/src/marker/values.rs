@@ -4,24 +4,25 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use autoclave_policies::RepoPath;
 use autoclave_policies::yaml::{Meaning, Node, Scalar, Value};
+use autoclave_policies::{Glob, is_sandboxes_own};
 use regex::Regex;
 
 use super::decode::{Trouble, kind};
 use super::keys::nearest;
 use crate::model::{Cost, Metric};
 
-const PRESETS: [&str; 3] = ["default", "strict", "toolchains"];
+/// Directories that a sandbox makes itself, to mount its own beneath.
+const FRAMES: [&str; 5] = ["/etc", "/home", "/opt", "/root", "/var"];
 
 /// Returns the scalar that `node` is, of any meaning.
 pub(super) fn scalar<'n>(node: &'n Node, wanted: &str) -> Result<&'n Scalar, Trouble> {
     match &node.value {
         Value::Scalar(scalar) => Ok(scalar),
-        Value::Sequence(_) | Value::Mapping(_) => Err(Trouble::new(format!(
-            "expected {wanted}, found {}",
-            kind(node)
-        ))),
+        Value::Sequence(_) | Value::Mapping(_) => {
+            let message = format!("expected {wanted}, found {}", kind(node));
+            Err(Trouble::new(message).hint("write a single value, without brackets or dashes"))
+        }
     }
 }
 
@@ -92,6 +93,10 @@ pub(super) fn count(range: RangeInclusive<u32>) -> impl Fn(&Node) -> Result<u32,
                 .ok()
                 .filter(|integer| range.contains(integer))
                 .ok_or_else(|| out_of_range(scalar, range.start(), range.end())),
+            // Digits only, but more than 64 bits hold.
+            Meaning::Float(_) if scalar.text.chars().all(|c| c.is_ascii_digit()) => {
+                Err(out_of_range(scalar, range.start(), range.end()))
+            }
             Meaning::Float(_) => Err(Trouble::new(format!(
                 "`{}` is not a whole number",
                 scalar.text
@@ -212,7 +217,11 @@ pub(super) fn glob(node: &Node) -> Result<String, Trouble> {
     } else if glob.contains("//") {
         Trouble::new(format!("`{glob}` has an empty component")).hint("remove a `/`")
     } else {
-        return Ok(glob);
+        match Glob::parse(&glob) {
+            Ok(_) => return Ok(glob),
+            Err(error) => Trouble::new(error.to_string())
+                .hint("`*`, `?`, `[a-z]` and `{a,b}` stand within a name, `**` for any folders"),
+        }
     };
     Err(trouble)
 }
@@ -234,31 +243,16 @@ pub(super) fn host_path(node: &Node) -> Result<String, Trouble> {
     {
         return Err(Trouble::new(format!("`{path}` would show everything")).hint(HINT));
     }
+    let plain = Path::new(&path);
+    if is_sandboxes_own(plain) {
+        return Err(Trouble::new(format!("`{path}` cannot be shown"))
+            .hint("every sandbox has its own /proc, /dev, /tmp, /run, home and workspace"));
+    }
+    if FRAMES.iter().any(|frame| plain == Path::new(frame)) {
+        return Err(Trouble::new(format!("`{path}` would show too much"))
+            .hint("name the folders in it that are needed"));
+    }
     Ok(path)
-}
-
-/// Reads a preset's name or the path of a policy file in the repository.
-pub(super) fn policy(node: &Node) -> Result<String, Trouble> {
-    let policy = filled(node)?;
-    if PRESETS.contains(&policy.as_str()) {
-        return Ok(policy);
-    }
-    let extension = Path::new(&policy).extension();
-    if extension.is_some_and(|extension| extension == "yaml" || extension == "yml") {
-        return match RepoPath::try_from(policy.as_str()) {
-            Ok(_) => Ok(policy),
-            Err(error) => Err(Trouble::new(error.to_string())
-                .hint("policy files lie in the repository, such as `.autoclave/policy.yaml`")),
-        };
-    }
-    let hint = match nearest(&policy, &PRESETS) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!(
-            "one of: {}; or a file ending in `.yaml`",
-            PRESETS.join(", ")
-        ),
-    };
-    Err(Trouble::new(format!("unknown policy preset `{policy}`")).hint(hint))
 }
 
 /// Reads `permission_mode`, which is passed through.
@@ -275,7 +269,8 @@ pub(super) fn permission_mode(node: &Node) -> Result<String, Trouble> {
 pub(super) fn pattern(pattern: &str) -> Result<(), Trouble> {
     let regex = Regex::new(pattern).map_err(|error| {
         let cause = error.to_string();
-        let cause = cause.lines().last().unwrap_or("cannot be compiled").trim();
+        let cause = cause.lines().last().unwrap_or("cannot be compiled");
+        let cause = cause.trim_start_matches("error: ").trim();
         Trouble::new(format!("bad regular expression: {cause}"))
             .hint("patterns are those of Rust's regex crate; try single quotes around `\\`")
     })?;

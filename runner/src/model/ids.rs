@@ -16,6 +16,16 @@ impl RunId {
         Self(format!("{stamp}-{marker}-{salt:04x}"))
     }
 
+    /// Returns the name of the marker; `None` for what is no id of a run.
+    pub fn marker(&self) -> Option<&str> {
+        // 15 characters of a stamp and a dash before the marker, a dash and 4 of salt after it.
+        let (stamp, rest) = self.0.split_at_checked(16)?;
+        let (marker, salt) = rest.rsplit_once('-')?;
+        let is_stamp = stamp.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        let is_salt = salt.len() == 4 && salt.bytes().all(|b| b.is_ascii_hexdigit());
+        (is_stamp && is_salt).then_some(marker)
+    }
+
     /// Returns the id as it is written in folder and ref names.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -109,5 +119,24 @@ impl From<CommitId> for String {
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_knows_its_marker() {
+        let run = RunId::new("sort-speed", "20260131-235959", 0xff);
+        assert_eq!(run.marker(), Some("sort-speed"));
+        for other in [
+            "notes",
+            "20260131-235959-sort",
+            "20260131-235959-sort-xyz1",
+            "",
+        ] {
+            assert_eq!(RunId::from(other.to_owned()).marker(), None, "{other}");
+        }
     }
 }

@@ -22,6 +22,12 @@ impl Cost {
         self.0
     }
 
+    /// Returns what is left of it after `other`; never less than nothing.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     pub fn dollars(self) -> f64 {
         self.0 as f64 / 1e6
     }

@@ -44,7 +44,9 @@ pub enum DiscardReason {
 pub enum VoidReason {
     /// The model's service refused for now; waiting helps.
     UsageLimit,
-    /// Our machinery or the model's service failed.
+    /// The model's service failed or could not be reached; waiting helps.
+    Overloaded,
+    /// Our machinery failed.
     Infrastructure,
     Cancelled,
 }
@@ -94,6 +96,7 @@ impl VoidReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UsageLimit => "usage_limit",
+            Self::Overloaded => "overloaded",
             Self::Infrastructure => "infrastructure",
             Self::Cancelled => "cancelled",
         }

@@ -33,7 +33,9 @@ impl Repo {
     /// look changed. [`RepoError::BranchInTheWay`] when a branch is called `autoclave`.
     pub fn move_champion(&self, marker: &str, to: &CommitId) -> Result<(), RepoError> {
         let message = format!("autoclave: champion of {marker}");
-        self.set_branch(&champion_branch(marker), to, &message)
+        let branch = champion_branch(marker);
+        self.may_set_branch(&branch)?;
+        self.set_own_ref(&format!("refs/heads/{branch}"), to, &message)
     }
 
     /// Creates a branch. One that is there already and at `at` is left alone.
@@ -59,11 +61,35 @@ impl Repo {
                 branch: name.to_owned(),
                 at: there.short().to_owned(),
             }),
-            _ => self.set_branch(name, at, "autoclave: created on request"),
+            _ => {
+                self.may_set_branch(name)?;
+                let message = "autoclave: created on request";
+                self.set_ref(&format!("refs/heads/{name}"), at, message)
+            }
         }
     }
 
-    fn set_branch(&self, branch: &str, to: &CommitId, message: &str) -> Result<(), RepoError> {
+    /// Refuses a name under which no new branch can be made.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::create_branch`], for any branch that exists.
+    pub fn check_new_branch(&self, name: &str) -> Result<(), RepoError> {
+        if !git2::Branch::name_is_valid(name).doing("check a branch name")? {
+            return Err(RepoError::BadRefName {
+                name: name.to_owned(),
+            });
+        }
+        match self.read_ref(&format!("refs/heads/{name}"))? {
+            Some(there) => Err(RepoError::BranchExists {
+                branch: name.to_owned(),
+                at: there.short().to_owned(),
+            }),
+            None => self.may_set_branch(name),
+        }
+    }
+
+    fn may_set_branch(&self, branch: &str) -> Result<(), RepoError> {
         let name = format!("refs/heads/{branch}");
         if let Some(worktree) = self.worktree_on(&name)? {
             return Err(RepoError::CheckedOut {
@@ -77,7 +103,7 @@ impl Repo {
                 in_the_way,
             });
         }
-        self.set_ref(&name, to, message)
+        Ok(())
     }
 
     /// Finds a branch `a` or `a/b/c` where `a/b` is wanted.

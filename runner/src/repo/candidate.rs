@@ -86,14 +86,20 @@ impl Repo {
             .context_lines(3)
             .old_prefix("a")
             .new_prefix("b")
-            .id_abbrev(40);
+            .id_abbrev(40)
+            .disable_pathspec_match(true);
+        // Named, because the library's own comparison reads every directory of both trees.
+        let (old, new) = (self.tree_of(from)?, self.tree_of(to)?);
+        let found = compare::compare(&self.store, &old, &new)?;
+        if found.differences.is_empty() {
+            return Ok(Vec::new());
+        }
+        for difference in &found.differences {
+            options.pathspec(difference.path.as_bytes());
+        }
         let diff = self
             .store
-            .diff_tree_to_tree(
-                Some(&self.tree_of(from)?),
-                Some(&self.tree_of(to)?),
-                Some(&mut options),
-            )
+            .diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options))
             .doing("compare two commits")?;
         let mut patch = Vec::new();
         diff.print(DiffFormat::Patch, |_, _, line| {

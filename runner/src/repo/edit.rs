@@ -53,7 +53,7 @@ pub(super) fn filter(
     above: Option<&RepoPath>,
     want: &dyn Fn(&RepoPath) -> bool,
 ) -> Result<Option<Oid>, RepoError> {
-    let mut kept = store.treebuilder(None).doing("start a tree")?;
+    let mut kept = Vec::new();
     let mut unchanged = true;
     for entry in tree {
         let path = listing::path_of(above, &entry)?;
@@ -65,17 +65,22 @@ pub(super) fn filter(
         };
         unchanged &= id == Some(entry.id());
         if let Some(id) = id {
-            kept.insert(entry.name_bytes(), id, entry.filemode())
-                .doing("add to a tree")?;
+            kept.push((entry, id));
         }
     }
     if kept.is_empty() {
-        Ok(None)
-    } else if unchanged {
-        Ok(Some(tree.id()))
-    } else {
-        kept.write().doing("write a tree").map(Some)
+        return Ok(None);
     }
+    if unchanged {
+        return Ok(Some(tree.id()));
+    }
+    let mut builder = store.treebuilder(None).doing("start a tree")?;
+    for (entry, id) in kept {
+        builder
+            .insert(entry.name_bytes(), id, entry.filemode())
+            .doing("add to a tree")?;
+    }
+    builder.write().doing("write a tree").map(Some)
 }
 
 /// Writes the tree that holds nothing.

@@ -7,7 +7,11 @@ use git2::{Oid, Repository, Tree, TreeEntry};
 
 use super::Repo;
 use super::error::{BoxError, Doing, RepoError};
+use super::open::Objects;
 use crate::model::{CommitId, FileKind, SnapshotEntry};
+
+/// After so many bytes the store is opened anew: an open one keeps what it has read in memory.
+const REOPEN_BYTES: usize = 8 << 20;
 
 /// What a path of a commit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +86,8 @@ impl Repo {
         listed.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Entries {
             store: self.fresh_store()?,
+            objects: self.objects(),
+            read: 0,
             pending: listed.into_iter(),
         })
     }
@@ -124,6 +130,9 @@ impl Repo {
 /// The files of a commit, read one by one.
 pub struct Entries {
     store: Repository,
+    objects: Objects,
+    /// Bytes read since the store was opened.
+    read: usize,
     pending: vec::IntoIter<Listed>,
 }
 
@@ -134,12 +143,10 @@ impl Iterator for Entries {
         let Listed { path, kind, id } = self.pending.next()?;
         let kind = match kind {
             TreeKind::Submodule => Ok(FileKind::Directory),
-            TreeKind::Symlink => {
-                read_blob(&self.store, id).map(|target| FileKind::Symlink { target })
-            }
-            TreeKind::File { executable } => {
-                read_blob(&self.store, id).map(|bytes| FileKind::File { bytes, executable })
-            }
+            TreeKind::Symlink => self.blob(id).map(|target| FileKind::Symlink { target }),
+            TreeKind::File { executable } => self
+                .blob(id)
+                .map(|bytes| FileKind::File { bytes, executable }),
         };
         Some(
             kind.map(|kind| SnapshotEntry { path, kind })
@@ -149,6 +156,18 @@ impl Iterator for Entries {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.pending.size_hint()
+    }
+}
+
+impl Entries {
+    fn blob(&mut self, id: Oid) -> Result<Vec<u8>, RepoError> {
+        if self.read > REOPEN_BYTES {
+            self.store = self.objects.open()?;
+            self.read = 0;
+        }
+        let bytes = read_blob(&self.store, id)?;
+        self.read += bytes.len();
+        Ok(bytes)
     }
 }
 

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{Commit, Oid, Repository, Tree};
 
+pub use agent_git::AgentGit;
 pub use branches::Existing;
 pub use error::RepoError;
 pub use listing::{Entries, TreeKind};
@@ -78,6 +79,23 @@ impl Repo {
         self.git
             .head()
             .is_err_and(|e| e.code() == git2::ErrorCode::UnbornBranch)
+    }
+
+    /// Returns when all that was written to the repository is on disk: objects and refs are not
+    /// synced one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::Io`] when the disk refuses.
+    pub fn sync(&self) -> Result<(), RepoError> {
+        let folder = self.git.commondir();
+        std::fs::File::open(folder)
+            .and_then(|folder| Ok(nix::unistd::syncfs(&folder)?))
+            .map_err(|cause| RepoError::Io {
+                action: "sync",
+                path: folder.to_owned(),
+                cause,
+            })
     }
 
     /// Says whether every commit of `ancestor` is also one of `descendant`; equal ones included.

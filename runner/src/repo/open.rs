@@ -2,9 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use git2::{Config, ErrorCode, Repository, RepositoryOpenFlags};
+use git2::{Config, ErrorCode, Odb, Repository, RepositoryOpenFlags};
 
 use super::Repo;
 use super::error::{Doing, RepoError};
@@ -17,6 +17,8 @@ impl Repo {
     /// [`RepoError::NoRepository`], [`RepoError::Bare`], [`RepoError::NotOwned`],
     /// [`RepoError::Format`], or [`RepoError::Open`] for anything else.
     pub fn discover(from: &Path) -> Result<Self, RepoError> {
+        // Trees are read once or twice: keeping them costs more memory than it saves time.
+        git2::opts::enable_caching(false);
         let none: [&Path; 0] = [];
         let git = Repository::open_ext(from, RepositoryOpenFlags::CROSS_FS, none)
             .map_err(|cause| explain(from, cause))?;
@@ -59,10 +61,41 @@ impl Repo {
 
     /// Opens the objects once more, for a value that lives and moves on its own.
     pub(super) fn fresh_store(&self) -> Result<Repository, RepoError> {
-        let none: [&Path; 0] = [];
-        let git = Repository::open_ext(self.git.path(), RepositoryOpenFlags::NO_SEARCH, none)
-            .map_err(|cause| explain(self.git.path(), cause))?;
-        objects_only(&git)
+        self.objects().open()
+    }
+
+    pub(super) fn objects(&self) -> Objects {
+        Objects {
+            git: self.git.path().to_path_buf(),
+            // libgit2 shares open packs by path. With another spelling these are closed, and what
+            // was mapped and cached of them freed, when their reader is.
+            folder: self.git.commondir().join("objects").join("."),
+        }
+    }
+}
+
+/// Where the objects are.
+#[derive(Debug, Clone)]
+pub(super) struct Objects {
+    git: PathBuf,
+    folder: PathBuf,
+}
+
+impl Objects {
+    pub fn open(&self) -> Result<Repository, RepoError> {
+        let Some(folder) = self.folder.to_str() else {
+            // Only a repository can be opened by any path, and then shares its packs.
+            let none: [&Path; 0] = [];
+            let git = Repository::open_ext(&self.git, RepositoryOpenFlags::NO_SEARCH, none)
+                .map_err(|cause| explain(&self.git, cause))?;
+            return objects_only(&git);
+        };
+        Odb::new()
+            .and_then(|odb| {
+                odb.add_disk_alternate(folder)?;
+                Repository::from_odb(odb)
+            })
+            .doing("open the object database")
     }
 }
 

@@ -1,10 +1,18 @@
 //! Refs that keep the candidates of runs from being collected: `refs/autoclave/RUN/0001`.
 
+use std::fs;
+use std::io;
+use std::time::Duration;
+
 use git2::{ErrorCode, Reference};
 
 use super::error::{Doing, RepoError};
 use super::{Repo, commit_id};
 use crate::model::{CommitId, ExperimentNumber, RunId};
+
+/// How long a lock file of git may be another process's before it is taken for a dead one's.
+const LOCK_TRIES: u32 = 50;
+const BETWEEN_LOCK_TRIES: Duration = Duration::from_millis(10);
 
 /// A candidate that is kept from being collected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +35,7 @@ impl Repo {
         commit: &CommitId,
     ) -> Result<(), RepoError> {
         let message = format!("autoclave: candidate of experiment {experiment}");
-        self.set_ref(&pin_name(run, experiment), commit, &message)
+        self.set_own_ref(&pin_name(run, experiment), commit, &message)
     }
 
     /// Returns the candidate of an experiment.
@@ -97,6 +105,33 @@ impl Repo {
                 name: name.to_owned(),
             }),
             Err(e) => Err(e).doing("write a ref"),
+        }
+    }
+
+    /// As [`set_ref`](Self::set_ref), for refs that only the holder of a marker's lock writes: a
+    /// lock file that stays is what a killed autoclave left, and is removed.
+    pub(super) fn set_own_ref(
+        &self,
+        name: &str,
+        to: &CommitId,
+        message: &str,
+    ) -> Result<(), RepoError> {
+        let lock = self.git.commondir().join(format!("{name}.lock"));
+        // A living git, packing refs say, holds it for milliseconds.
+        for _ in 0..LOCK_TRIES {
+            if !lock.exists() {
+                return self.set_ref(name, to, message);
+            }
+            std::thread::sleep(BETWEEN_LOCK_TRIES);
+        }
+        tracing::warn!(lock = %lock.display(), "removed the lock of a ref that was left");
+        match fs::remove_file(&lock) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(RepoError::Io {
+                action: "remove",
+                path: lock,
+                cause,
+            }),
+            _ => self.set_ref(name, to, message),
         }
     }
 

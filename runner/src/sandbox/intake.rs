@@ -2,14 +2,14 @@
 
 use autoclave_policies::RepoPath;
 
-use super::{ChangeLimits, Changes};
+use super::{Accept, ChangeLimits, Changes};
 use crate::model::{Change, ChangeKind, Dropped};
 
 const MAX_DROPPED: usize = 1000;
 
 /// Takes changes one by one, whatever backend found them.
-pub struct Intake<'a> {
-    accept: &'a (dyn Fn(&RepoPath) -> bool + Sync),
+pub struct Intake {
+    accept: Accept,
     limits: ChangeLimits,
     bytes: u64,
     accepted: Vec<Change>,
@@ -17,8 +17,8 @@ pub struct Intake<'a> {
     more_dropped: usize,
 }
 
-impl<'a> Intake<'a> {
-    pub fn new(accept: &'a (dyn Fn(&RepoPath) -> bool + Sync), limits: ChangeLimits) -> Self {
+impl Intake {
+    pub fn new(accept: Accept, limits: ChangeLimits) -> Self {
         Self {
             accept,
             limits,

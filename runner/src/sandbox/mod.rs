@@ -24,6 +24,17 @@ pub const HOME: &str = "/home/agent";
 /// Where an execution with [`Network::Gateway`] finds the gateway's socket.
 pub const GATEWAY_SOCKET: &str = "/run/autoclave/gateway.sock";
 
+/// What commands must know of every sandbox; a plan or an execution may say otherwise.
+///
+/// The workspace's root can belong to another uid than the command has, where git would refuse to
+/// work; `safe.directory` counts only from outside of the repository.
+const OWN_ENV: [(&str, &str); 4] = [
+    ("HOME", HOME),
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "safe.directory"),
+    ("GIT_CONFIG_VALUE_0", WORKSPACE),
+];
+
 /// Something that runs commands contained, each in a sandbox of its own that is thrown away.
 ///
 /// Object-safe, so that the backend is chosen at run time. All futures must be polled on the
@@ -139,26 +150,30 @@ pub struct Finished {
 pub trait Remains: Send {
     /// Reads what was changed in the workspace, without following links, within `limits`.
     ///
-    /// `classify` says what may be accepted: it is asked for every added, modified or deleted
+    /// `accept` says what may be accepted: it is asked for every added, modified or deleted
     /// path, and for the target of every link. `.git` is never looked at. Unchanged bytes under a
-    /// changed time, owner or mode are no change. Order: by path.
+    /// changed time, owner or mode are no change. Order: by path. Does not block the runtime.
     ///
     /// # Errors
     ///
     /// [`SandboxError::Io`] when the files cannot be read.
-    fn changes<'a>(
-        &'a self,
-        accept: &'a (dyn Fn(&RepoPath) -> bool + Sync),
+    fn changes(
+        &self,
+        accept: Accept,
         limits: ChangeLimits,
-    ) -> BoxFuture<'a, Result<Changes, SandboxError>>;
+    ) -> BoxFuture<'_, Result<Changes, SandboxError>>;
 
-    /// Keeps the result as a new snapshot, all of it: workspace, scratch and home.
+    /// Keeps the result as a new snapshot, all of it: workspace, scratch and home. Does not block
+    /// the runtime.
     ///
     /// # Errors
     ///
     /// [`SandboxError::Io`] when the files cannot be copied.
     fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>>;
 }
+
+/// Says which paths may change. Shared with the thread that reads the changes.
+pub type Accept = std::sync::Arc<dyn Fn(&RepoPath) -> bool + Send + Sync>;
 
 /// How much an execution may have changed before the rest is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -91,6 +91,95 @@ async fn used_up_budget_refuses_further_requests() {
 }
 
 #[tokio::test]
+async fn request_that_may_pass_the_budget_is_refused_before_it_is_sent() {
+    // 1000 tokens of output at 5 dollars a million, 20 of input at 1.25.
+    let worst = 5_000 + 25;
+    for (max, expected) in [(worst, 200), (worst - 1, 403)] {
+        let setting = Setting {
+            max_cost: Some(Cost::from_microdollars(max)),
+            ..Setting::default()
+        };
+        let stage = Stage::set(setting, vec![streamed()]).await;
+        let reply = stage.send(&stage.post(BODY)).await;
+        assert_eq!(status(&reply), expected, "{reply}");
+        assert_eq!(stage.seen().len(), usize::from(expected == 200));
+        assert_eq!(stage.gateway.metered().budget_exceeded, expected == 403);
+    }
+}
+
+#[tokio::test]
+async fn price_that_is_not_known_is_refused_under_a_budget() {
+    let bodies = [
+        (r#"{"model":"claude-haiku-4-5"}"#, "`max_tokens` is missing"),
+        (
+            r#"{"model":"claude-haiku-4-5","max_tokens":1,"speed":"fast"}"#,
+            "the price of speed `fast` is not known",
+        ),
+        // Priced as the dearest: 1000 tokens at 75 dollars a million.
+        (
+            r#"{"model":"unknown","max_tokens":1000}"#,
+            "may cost up to 0.0752 dollars, and 0.0700 are left",
+        ),
+    ];
+    let setting = Setting {
+        max_cost: Some(Cost::from_microdollars(70_000)),
+        ..Setting::default()
+    };
+    let stage = Stage::set(setting, vec![]).await;
+    for (body, message) in bodies {
+        let reply = stage.send(&stage.post(body)).await;
+        assert!(reply.contains(message), "{reply}");
+    }
+    assert_eq!(stage.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn requests_under_way_cannot_pass_the_budget_together() {
+    let (mut events, stream) = futures::channel::mpsc::channel::<bytes::Bytes>(1);
+    let frames = futures::StreamExt::map(stream, |b| Ok(hyper::body::Frame::data(b)));
+    let body = http_body_util::BodyExt::boxed_unsync(http_body_util::StreamBody::new(frames));
+    let mut first = answer(200, &[("content-type", "text/event-stream")], "");
+    drop(std::mem::replace(first.body_mut(), body));
+    let setting = Setting {
+        max_cost: Some(Cost::from_microdollars(8_000)),
+        ..Setting::default()
+    };
+    let stage = Stage::set(setting, vec![first, streamed()]).await;
+    let mut one = stage.open(stage.post(BODY).as_bytes()).await;
+    events
+        .try_send("data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\n".into())
+        .unwrap();
+    let mut piece = [0; 16];
+    assert_ne!(one.read(&mut piece).await.unwrap(), 0);
+    // 5,025 of 8,000 are set aside: the other one waits, and has not reached the service.
+    let request = stage.post(BODY);
+    let mut two = stage.open(request.as_bytes()).await;
+    let waiting = tokio::time::timeout(std::time::Duration::from_millis(50), two.read(&mut piece));
+    assert!(waiting.await.is_err());
+    assert_eq!(stage.seen().len(), 1);
+    drop(events);
+    let mut rest = String::new();
+    one.read_to_string(&mut rest).await.unwrap();
+    two.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(stage.seen().len(), 1);
+    assert_eq!(stage.audited().len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_passes_while_the_audit_file_cannot_be_written() {
+    let setting = Setting {
+        audit: Some("/dev/full".into()),
+        ..Setting::default()
+    };
+    let stage = Stage::set(setting, vec![streamed(), streamed()]).await;
+    assert_eq!(status(&stage.send(&stage.post(BODY)).await), 200);
+    let reply = stage.send(&stage.post(BODY)).await;
+    assert_eq!(status(&reply), 503);
+    assert!(reply.contains("\"type\":\"audit_failed\""), "{reply}");
+    assert_eq!(stage.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn end_of_a_rate_limit_is_noted() {
     let limited = answer(
         429,

@@ -3,4 +3,6 @@
 mod attacks;
 mod metering;
 mod passing;
+mod patience;
 mod stage;
+mod tls;

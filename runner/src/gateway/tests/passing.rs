@@ -6,10 +6,13 @@ use futures::channel::mpsc;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
 use hyper::body::Frame;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::stage::{BODY, SECRET, Setting, Stage, answer, status};
-use crate::gateway::CredentialKind;
+use crate::gateway::{
+    Credential, CredentialKind, Gateway, GatewayError, GatewayOptions, Prices, SOCKET_NAME,
+    TimeLimits, Upstream,
+};
 
 #[tokio::test]
 async fn token_is_swapped_for_the_credential() {
@@ -49,7 +52,9 @@ async fn probe_is_answered_without_token_or_service() {
     let stage = Stage::with(vec![]).await;
     for method in ["GET", "HEAD"] {
         let reply = stage
-            .send(&format!("{method} / HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+            .send(&format!(
+                "{method} / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+            ))
             .await;
         assert_eq!(status(&reply), 200);
     }
@@ -117,6 +122,49 @@ async fn service_that_is_down_is_a_bad_gateway() {
     assert_eq!(status(&reply), 502);
     assert!(reply.contains("the upstream cannot be reached"), "{reply}");
     assert_eq!(stage.gateway.metered().usage.input_tokens, 0);
+}
+
+#[tokio::test]
+async fn connection_serves_one_request_after_the_other() {
+    let stage = Stage::with(vec![answer(200, &[], "first"), answer(200, &[], "second")]).await;
+    let request = stage.post(BODY).replace("connection: close\r\n", "");
+    let mut caller = stage.open(b"").await;
+    for word in ["first", "second"] {
+        caller.write_all(request.as_bytes()).await.unwrap();
+        let mut got = String::new();
+        let mut piece = [0; 1024];
+        while !got.contains(word) {
+            let count = caller.read(&mut piece).await.unwrap();
+            assert_ne!(count, 0, "the connection ended before `{word}`");
+            got.push_str(&String::from_utf8_lossy(&piece[..count]));
+        }
+    }
+    assert_eq!(stage.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn socket_of_a_gateway_that_still_serves_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || GatewayOptions {
+        credential: Credential::new(CredentialKind::ApiKey, SECRET).unwrap(),
+        upstream: Upstream::default(),
+        folder: folder.path().to_owned(),
+        audit: folder.path().join("audit.jsonl"),
+        max_cost: None,
+        prices: Prices::default(),
+        allow_server_tools: false,
+        limits: TimeLimits::default(),
+    };
+    let socket = folder.path().join(SOCKET_NAME);
+    // Left by a gateway that was killed.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let first = Gateway::start(options()).await.unwrap();
+    let second = Gateway::start(options()).await;
+    assert!(
+        matches!(second, Err(GatewayError::Listen { cause, .. }) if cause.kind() == std::io::ErrorKind::AddrInUse)
+    );
+    first.stop().await;
+    assert!(!socket.exists());
 }
 
 #[tokio::test]

@@ -17,11 +17,13 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::task::JoinSet;
 
 use crate::gateway::reply::{ReplyBody, whole};
-use crate::gateway::{Credential, CredentialKind, Gateway, GatewayOptions, Upstream};
+use crate::gateway::{
+    Credential, CredentialKind, Gateway, GatewayOptions, Prices, TimeLimits, Upstream,
+};
 use crate::model::Cost;
 
 pub const SECRET: &str = "sk-the-real-secret";
-pub const BODY: &str = r#"{"model":"claude-haiku-4-5","messages":[]}"#;
+pub const BODY: &str = r#"{"model":"claude-haiku-4-5","max_tokens":1000,"messages":[]}"#;
 
 /// What the service got.
 #[derive(Debug)]
@@ -42,6 +44,9 @@ pub struct Stage {
 pub struct Setting {
     pub kind: CredentialKind,
     pub max_cost: Option<Cost>,
+    pub limits: TimeLimits,
+    /// The audit file; one of the stage's own by default.
+    pub audit: Option<PathBuf>,
 }
 
 impl Default for Setting {
@@ -49,6 +54,8 @@ impl Default for Setting {
         Self {
             kind: CredentialKind::ApiKey,
             max_cost: None,
+            limits: TimeLimits::default(),
+            audit: None,
         }
     }
 }
@@ -72,17 +79,41 @@ impl Stage {
         stage
     }
 
-    /// Starts a gateway before `upstream`.
+    /// Starts a service that takes one connection, reads something, sends `raw` and, if `stays`,
+    /// keeps the connection open; and a gateway before it.
+    pub async fn raw(setting: Setting, raw: &'static str, stays: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut stage = Self::before(&format!("http://127.0.0.1:{port}"), setting).await;
+        stage.service.spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 4096]).await.unwrap(), 0);
+            stream.write_all(raw.as_bytes()).await.unwrap();
+            if stays {
+                std::future::pending::<()>().await;
+            }
+        });
+        stage
+    }
+
+    /// Starts a gateway before the service at the URL `upstream`.
     pub async fn before(upstream: &str, setting: Setting) -> Self {
+        Self::before_upstream(Upstream::parse(upstream).unwrap(), setting).await
+    }
+
+    pub async fn before_upstream(upstream: Upstream, setting: Setting) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let audit = folder.path().join("audit.jsonl");
+        let own = folder.path().join("audit.jsonl");
+        let audit = setting.audit.unwrap_or(own);
         let gateway = Gateway::start(GatewayOptions {
             credential: Credential::new(setting.kind, SECRET).unwrap(),
-            upstream: Upstream::parse(upstream).unwrap(),
+            upstream,
             folder: folder.path().to_owned(),
             audit: audit.clone(),
             max_cost: setting.max_cost,
+            prices: Prices::default(),
             allow_server_tools: false,
+            limits: setting.limits,
         })
         .await
         .unwrap();
@@ -93,6 +124,15 @@ impl Stage {
             service: JoinSet::new(),
             _folder: folder,
         }
+    }
+
+    /// Returns the lines of the audit file.
+    pub fn audited(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(&self.audit).unwrap();
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Takes what the service got so far.
@@ -107,7 +147,8 @@ impl Stage {
         stream
     }
 
-    /// Sends bytes and returns all of the answer as text.
+    /// Sends bytes and returns all that comes as text. Ends with the connection, so that what is sent
+    /// should be refused or ask to close it.
     pub async fn send(&self, raw: &str) -> String {
         let mut stream = self.open(raw.as_bytes()).await;
         let mut answer = Vec::new();
@@ -119,11 +160,11 @@ impl Stage {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// Returns a valid messages request with `body`.
+    /// Returns a valid messages request with `body`, the last one of its connection.
     pub fn post(&self, body: &str) -> String {
         format!(
             "POST /v1/messages?beta=true HTTP/1.1\r\nhost: localhost\r\nx-api-key: {}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+             connection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             self.gateway.token(),
             body.len()
         )

@@ -1,5 +1,7 @@
 //! Whole configuration files, right and wrong.
 
+mod edges;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,7 +15,16 @@ const OLDER: &str = include_str!("older.yaml");
 const BROKEN: &str = include_str!("broken.yaml");
 
 fn ours(text: &str) -> Result<ConfigFile, autoclave_policies::Problems> {
-    parse_config(text, "config.yaml", Dialect::Autoclave)
+    parse_config(text, "config.yaml", Dialect::Autoclave, &policy_file)
+}
+
+/// The one policy file of the checkout.
+fn policy_file(path: &str) -> std::io::Result<String> {
+    match path {
+        ".autoclave/p.yaml" => Ok("extends: strict\n".to_owned()),
+        ".autoclave/bad.yaml" => Ok("extends: strict\nread: [/srv]\n".to_owned()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    }
 }
 
 fn texts(items: &[&str]) -> Vec<String> {
@@ -67,6 +78,8 @@ fn sample() -> Marker {
             stop_after_no_gain: 15,
             refine_after: 3,
             pivot_after: 5,
+            pivots_before_outside: 2,
+            pivots_before_stop: 3,
         },
         agent: AgentSpec {
             name: "default".to_owned(),
@@ -80,7 +93,7 @@ fn sample() -> Marker {
         },
         sandbox: SandboxSpec {
             backend: BackendChoice::Auto,
-            policy: "default".to_owned(),
+            policy: policy_file::default_policy(),
             read: texts(&["~/.rustup", "~/.cargo/registry"]),
             env: BTreeMap::from([("RUST_BACKTRACE".to_owned(), "1".to_owned())]),
             limits: Limits {
@@ -147,7 +160,7 @@ fn what_is_left_out_takes_its_default() {
 
 #[test]
 fn files_of_the_older_tool_run_with_warnings_that_name_what_is_ignored() {
-    let file = parse_config(OLDER, "config.yaml", Dialect::Autoresearch).unwrap();
+    let file = parse_config(OLDER, "config.yaml", Dialect::Autoresearch, &policy_file).unwrap();
     assert_eq!(file.markers[0].agent.model.as_deref(), Some("opus"));
     assert_eq!(file.markers[0].guards[0].threshold, number(12.0));
     assert_eq!(file.markers[1].status, Status::Paused);
@@ -216,7 +229,7 @@ fn settings_that_the_sample_leaves_out_are_read() {
         prepare: {command: make, timeout: 1h}, \
         metric: {command: c, extract: 'regex:(.*)', direction: lower, build: b}, \
         guards: [{name: ms, command: g, extract: metric-lines, direction: lower}], \
-        loop: {refine_after: 4, pivot_after: 6}, agent: {protocol: none}, \
+        loop: {refine_after: 4, pivot_after: 6, pivots_before_outside: 0, pivots_before_stop: 9}, agent: {protocol: none}, \
         sandbox: {policy: .autoclave/p.yaml, allow_degraded: [landlock]}}]";
     let marker = &ours(text).unwrap().markers[0];
     assert_eq!(marker.target.hidden, ["h"]);
@@ -236,27 +249,30 @@ fn settings_that_the_sample_leaves_out_are_read() {
         (4, 6)
     );
     assert_eq!(marker.agent.protocol, Protocol::None);
-    assert_eq!(marker.sandbox.policy, ".autoclave/p.yaml");
+    assert_eq!(marker.sandbox.policy.name, ".autoclave/p.yaml");
     assert_eq!(marker.sandbox.allow_degraded, ["landlock"]);
 }
 
 #[test]
-fn the_template_parses_to_what_was_found() {
+fn the_template_takes_any_text_as_it_is() {
     let facts = TemplateFacts {
         name: "speed".to_owned(),
-        mutable: texts(&["src/**", "a \"b\\c"]),
+        mutable: texts(&["src/**", "a \"b\\c", "@GUARD@"]),
         immutable: texts(&["tests/**"]),
         scratch: Vec::new(),
+        prepare: None,
+        metric: "echo '@EXTRACT@' # \u{7}".to_owned(),
+        extract: "regex:(\\d+)".to_owned(),
+        build: None,
         guard: Some("cargo test".to_owned()),
+        policy: "strict".to_owned(),
     };
     let file = ours(&template(&facts)).unwrap();
-    assert_eq!(file.markers[0].target.mutable, facts.mutable);
-    assert_eq!(file.markers[0].guards[0].command, "cargo test");
-    let unguarded = TemplateFacts {
-        guard: None,
-        ..facts
-    };
-    assert_eq!(ours(&template(&unguarded)).unwrap().markers[0].guards, []);
+    let marker = &file.markers[0];
+    assert_eq!(marker.target.mutable, facts.mutable);
+    assert_eq!(marker.metric.command, facts.metric);
+    assert_eq!(marker.metric.extract, Extract::Regex("(\\d+)".to_owned()));
+    assert_eq!(marker.guards[0].command, "cargo test");
 }
 
 proptest! {
@@ -276,7 +292,7 @@ proptest! {
             lines[line] = format!("{key}: {value}");
         }
         for dialect in [Dialect::Autoclave, Dialect::Autoresearch] {
-            let _file = parse_config(&lines.join("\n"), "config.yaml", dialect);
+            let _file = parse_config(&lines.join("\n"), "config.yaml", dialect, &policy_file);
         }
     }
 }

@@ -35,7 +35,8 @@ fn export(lab: &Lab, commit: &CommitId, want: &dyn Fn(&RepoPath) -> bool) -> Pat
         &folder,
         repo.entries(commit, want).unwrap().map(Result::unwrap),
     );
-    unpack(&folder, repo.agent_git(commit, want, None).unwrap());
+    let mut git = repo.agent_git(commit, want).unwrap();
+    unpack(&folder, git.files().unwrap().map(Result::unwrap));
     folder
 }
 
@@ -99,7 +100,8 @@ fn a_later_commit_costs_only_what_is_new() {
             1,
         )
         .unwrap();
-    let more = repo.agent_git(&next, &want, Some(&base)).unwrap();
+    let mut git = repo.agent_git(&base, &want).unwrap();
+    let more = git.files_of(&next, &want).unwrap();
     let names: Vec<_> = more.iter().map(|e| e.path.to_string()).collect();
     assert!(
         !names
@@ -137,7 +139,8 @@ fn when_only_hidden_paths_changed_nothing_is_packed() {
     let next = repo
         .commit_candidate(&base, &[write("secret", "x")], "m", 1)
         .unwrap();
-    let more = repo.agent_git(&next, &want, Some(&base)).unwrap();
+    let mut git = repo.agent_git(&base, &want).unwrap();
+    let more = git.files_of(&next, &want).unwrap();
     let names: Vec<_> = more.iter().map(|e| e.path.to_string()).collect();
     assert_eq!(names, [".git/refs/heads/main", ".git/index"]);
 }
@@ -157,4 +160,72 @@ fn a_submodule_is_an_empty_directory_and_clean() {
     let folder = export(&lab, &commit, &|_| true);
     assert_eq!(fs::read_dir(folder.join("vendor/lib")).unwrap().count(), 0);
     assert_eq!(lab.git_in(&folder, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn each_later_commit_is_as_if_made_afresh_whatever_came_before_it() {
+    let lab = Lab::with(&[
+        ("a", "1"),
+        ("d/x", "2"),
+        ("d/y", "3"),
+        ("d/secret/key", "hunter2"),
+        ("e/f", "4"),
+    ]);
+    let hidden = path("d/secret");
+    let want = |p: &RepoPath| !p.is_within(&hidden);
+    let (repo, base) = (lab.repo(), lab.head());
+    let mut git = repo.agent_git(&base, &want).unwrap();
+    for changes in [
+        vec![write("d/x", "changed"), write("d/secret/key", "other")],
+        // A file where a directory was, and the other way round.
+        vec![
+            delete("d/x"),
+            delete("d/y"),
+            delete("e/f"),
+            write("e", "now a file"),
+            write("a", "1"),
+        ],
+        vec![delete("a"), write("a/b", "now a directory")],
+        vec![delete("a"), delete("d/x"), delete("d/y"), delete("e/f")],
+    ] {
+        let next = repo.commit_candidate(&base, &changes, "m", 1).unwrap();
+        let folder = lab.beside("later");
+        unpack(
+            &folder,
+            repo.entries(&next, want).unwrap().map(Result::unwrap),
+        );
+        let mut first = repo.agent_git(&base, &want).unwrap();
+        unpack(&folder, first.files().unwrap().map(Result::unwrap));
+        unpack(&folder, git.files_of(&next, &want).unwrap());
+        assert_eq!(lab.git_in(&folder, &["status", "--porcelain"]), "");
+        lab.git_in(&folder, &["fsck", "--strict", "--full"]);
+
+        let afresh = export(&lab, &next, &want);
+        for command in [&["rev-parse", "HEAD"][..], &["ls-files", "--stage"]] {
+            assert_eq!(lab.git_in(&folder, command), lab.git_in(&afresh, command));
+        }
+        let objects = lab.git_in(&folder, &["cat-file", "--batch-all-objects", "--batch"]);
+        assert!(!objects.contains("hunter2") && !objects.contains("other"));
+        fs::remove_dir_all(folder).unwrap();
+        fs::remove_dir_all(afresh).unwrap();
+    }
+}
+
+#[test]
+fn many_bytes_go_into_several_packs() {
+    let lab = Lab::empty();
+    for name in ["one", "two", "three"] {
+        // Nothing that compresses to nothing: each of its lines is another.
+        let lines: String = (0..500_000).map(|n| format!("{name} {n}\n")).collect();
+        lab.write(name, lines);
+    }
+    let commit = lab.commit("large");
+    let folder = export(&lab, &commit, &|_| true);
+    let packs = fs::read_dir(folder.join(".git/objects/pack")).unwrap();
+    let packs = packs
+        .filter(|e| e.as_ref().unwrap().path().extension() == Some(OsStr::new("pack")))
+        .count();
+    assert!(packs > 1, "{packs}");
+    assert_eq!(lab.git_in(&folder, &["status", "--porcelain"]), "");
+    lab.git_in(&folder, &["fsck", "--strict", "--full"]);
 }

@@ -136,3 +136,25 @@ fn a_branch_that_blocks_the_name_is_named() {
         if in_the_way == "autoclave")
     );
 }
+
+#[test]
+fn the_lock_that_a_killed_autoclave_left_on_its_ref_is_removed() {
+    let lab = Lab::with(&[("a", "1")]);
+    let (repo, base) = (lab.repo(), lab.head());
+    let run = RunId::new("m", "20260101-000000", 1);
+    let pin = format!("refs/autoclave/{run}/0001");
+    for name in [pin.as_str(), "refs/heads/autoclave/m", "refs/heads/mine"] {
+        let lock = repo.git.commondir().join(format!("{name}.lock"));
+        std::fs::create_dir_all(lock.parent().unwrap()).unwrap();
+        std::fs::write(&lock, "").unwrap();
+    }
+    repo.pin(&run, ExperimentNumber::FIRST, &base).unwrap();
+    repo.move_champion("m", &base).unwrap();
+    assert_eq!(lab.git(&["rev-parse", &pin]), base.as_str());
+    assert_eq!(repo.champion("m").unwrap(), Some(base.clone()));
+    // A branch of the user's own is the user's git's to unlock.
+    assert!(matches!(
+        repo.create_branch("mine", &base, Existing::Refuse),
+        Err(RepoError::Git { .. })
+    ));
+}

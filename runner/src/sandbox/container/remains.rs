@@ -17,7 +17,7 @@ use super::image::Container;
 use super::snapshot::Frozen;
 use crate::model::ChangeKind;
 use crate::sandbox::intake::Intake;
-use crate::sandbox::{ChangeLimits, Changes, Remains, SandboxError, Snapshot, WORKSPACE};
+use crate::sandbox::{Accept, ChangeLimits, Changes, Remains, SandboxError, Snapshot, WORKSPACE};
 
 /// The files of a container in which nothing runs any more.
 pub struct ContainerRemains {
@@ -28,11 +28,11 @@ pub struct ContainerRemains {
 }
 
 impl Remains for ContainerRemains {
-    fn changes<'a>(
-        &'a self,
-        accept: &'a (dyn Fn(&RepoPath) -> bool + Sync),
+    fn changes(
+        &self,
+        accept: Accept,
         limits: ChangeLimits,
-    ) -> BoxFuture<'a, Result<Changes, SandboxError>> {
+    ) -> BoxFuture<'_, Result<Changes, SandboxError>> {
         Box::pin(async move {
             let manifest = Arc::new(self.frozen.manifest(&self.shared, &self.plan).await?);
             let mut intake = Intake::new(accept, limits);
@@ -76,7 +76,7 @@ impl Remains for ContainerRemains {
     }
 }
 
-fn take(intake: &mut Intake<'_>, path: RepoPath, now: Now) {
+fn take(intake: &mut Intake, path: RepoPath, now: Now) {
     match now {
         Now::Gone => intake.take(path, ChangeKind::Delete),
         Now::Link { target } => intake.take(path, ChangeKind::Link { target }),

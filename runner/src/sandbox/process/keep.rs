@@ -1,20 +1,21 @@
 //! Copies what an execution wrote into a layer of its own.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::unistd::{Whence, lseek};
+use autoclave_enter::copy_contents;
 
 use super::layer::{
     During, Layer, is_opaque, is_whiteout, make_directory, make_whiteout, set_opaque,
 };
 use crate::sandbox::SandboxError;
 
-/// Copies workspace and home from the upper directory into a new layer at `path`.
+/// Copies workspace and home from an overlay's upper directory, or from a whole copy, into a new
+/// layer at `path`.
 pub fn copy(upper: &Path, path: PathBuf) -> Result<Layer, SandboxError> {
+    // Without it the sandbox is gone, which is not the same as unchanged.
+    fs::symlink_metadata(upper).during("look at", upper)?;
     let layer = Layer::new(path)?;
     for name in ["workspace", "home"] {
         let from = upper.join(name);
@@ -47,7 +48,7 @@ fn entry(from: &Path, to: &Path) -> Result<(), SandboxError> {
             entry(&from.join(&name), &to.join(&name))?;
         }
     } else if kind.is_file() {
-        contents(from, to, found.len()).during("copy", from)?;
+        copy_contents(from, to).during("copy", from)?;
     } else {
         return Ok(());
     }
@@ -65,27 +66,4 @@ fn entry(from: &Path, to: &Path) -> Result<(), SandboxError> {
         }
     }
     Ok(())
-}
-
-/// Copies the parts of a file that hold something: a sparse file stays as small as it is.
-fn contents(from: &Path, to: &Path, len: u64) -> io::Result<()> {
-    let mut source = File::options()
-        .read(true)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-        .open(from)?;
-    let mut target = File::options().write(true).create_new(true).open(to)?;
-    target.set_len(len)?;
-    let mut at = 0;
-    loop {
-        let start = match lseek(&source, at, Whence::SeekData) {
-            Ok(start) => start,
-            Err(Errno::ENXIO) => return Ok(()),
-            Err(errno) => return Err(errno.into()),
-        };
-        at = lseek(&source, start, Whence::SeekHole)?;
-        lseek(&source, start, Whence::SeekSet)?;
-        lseek(&target, start, Whence::SeekSet)?;
-        let length = u64::try_from(at - start).unwrap_or(0);
-        io::copy(&mut io::Read::take(&mut source, length), &mut target)?;
-    }
 }

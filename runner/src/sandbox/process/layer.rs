@@ -7,7 +7,7 @@ use std::os::unix::fs::{
     DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink,
 };
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use autoclave_policies::{Plan, RepoPath};
 use nix::sys::stat::{Mode, SFlag, mknod};
@@ -67,16 +67,16 @@ fn open_up(path: &Path) -> io::Result<()> {
 }
 
 /// Writes entries into a layer, owned as a plan says.
-pub struct LayerWriter<'a> {
-    layer: &'a Layer,
+pub struct LayerWriter {
+    layer: Arc<Layer>,
     owners: Owners,
 }
 
-impl<'a> LayerWriter<'a> {
+impl LayerWriter {
     /// Starts the layer with the workspace and home directories.
-    pub fn new(layer: &'a Layer, plan: &Plan) -> Result<Self, SandboxError> {
+    pub fn new(layer: &Arc<Layer>, plan: &Plan) -> Result<Self, SandboxError> {
         let writer = Self {
-            layer,
+            layer: Arc::clone(layer),
             owners: Owners::new(plan),
         };
         let workspace = writer.at(WORKSPACE);
@@ -199,8 +199,19 @@ pub fn set_opaque(path: &Path) -> io::Result<()> {
 }
 
 /// The attribute is the superuser's in ordinary mounts and the user's in `userxattr` ones.
-fn opaque() -> &'static str {
-    if nix::unistd::geteuid().is_root() {
+pub fn opaque() -> &'static str {
+    // A root without this capability can mount nothing, and not set the former either.
+    static IS_TRUSTED: OnceLock<bool> = OnceLock::new();
+    let is_trusted = *IS_TRUSTED.get_or_init(|| {
+        const CAP_SYS_ADMIN: u64 = 1 << 21;
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        effective
+            .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+            .is_some_and(|set| set & CAP_SYS_ADMIN != 0)
+            && nix::unistd::geteuid().is_root()
+    });
+    if is_trusted {
         "trusted.overlay.opaque"
     } else {
         "user.overlay.opaque"

@@ -1,41 +1,56 @@
 //! The process backend: namespaces, an overlay, ownership, Landlock and seccomp.
 
 mod cgroup;
+mod enforcement;
+mod etc;
+mod ground;
 pub(super) mod helper;
+mod hull;
 mod keep;
 mod launch;
 mod layer;
+mod mode;
+mod places;
 mod probe;
 mod proof;
 mod remains;
+mod run_folder;
 mod seccomp;
 mod skeleton;
+mod slot;
 mod stack;
+mod unmounted;
 mod upper;
 
 use std::any::Any;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use autoclave_policies::{Grant, Level, Plan, RepoPath};
+use autoclave_policies::{Grant, HostCapabilities, Level, Plan, RepoPath};
 use futures::future::BoxFuture;
 
+use self::ground::Grounds;
 use self::helper::Helper;
 use self::layer::{During, Layer, LayerWriter, Layers};
-pub use self::probe::{HostProbe, probe};
+use self::mode::Mode;
+pub use self::probe::{Feature, probe};
+use self::run_folder::RunFolder;
+use self::slot::Slots;
 use super::{
     BoxError, Enforcement, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot,
 };
-use crate::model::SnapshotEntry;
+use crate::model::{FileKind, SnapshotEntry};
+
+const BATCH_ENTRIES: usize = 256;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Runs commands as processes of this host, each in namespaces of its own.
 #[derive(Debug)]
 pub struct ProcessSandbox {
     shared: Arc<Shared>,
-    probe: HostProbe,
 }
 
 /// Where the backend keeps its files, and whose they are.
@@ -43,101 +58,110 @@ pub struct ProcessSandbox {
 pub struct ProcessOptions {
     /// A private directory for snapshots, made if absent; on a disk with space for them.
     pub state: PathBuf,
-    /// Tells this run's leftovers from others': letters, digits, dashes.
+    /// Names this run's folder and cgroups, and no other run's: letters, digits, dashes.
     pub run_label: String,
+    /// What to do without although the host may have it. Never weakens silently: what is then
+    /// missing is refused or named as it is on a host that lacks it.
+    pub without: Vec<Feature>,
 }
 
 /// What every part of the backend needs.
 #[derive(Debug)]
 struct Shared {
     helper: Helper,
-    folder: PathBuf,
-    label: String,
+    folder: RunFolder,
+    host: HostCapabilities,
+    mode: Mode,
     counter: AtomicU64,
+    slots: Slots,
+    grounds: Grounds,
 }
 
 impl Shared {
     /// Returns a path that nobody else gets, and its number.
     fn new_path(&self, kind: &str) -> (PathBuf, u64) {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        (self.folder.join(format!("{kind}-{number}")), number)
+        (self.folder.path().join(format!("{kind}-{number}")), number)
     }
 
-    fn new_folder(&self, kind: &str) -> Result<(PathBuf, u64), SandboxError> {
-        let (path, number) = self.new_path(kind);
-        layer::make_directory(&path).during("make", &path)?;
-        Ok((path, number))
+    /// A file that everybody might read and no sandbox may see.
+    fn secret_canary(&self) -> PathBuf {
+        self.folder.path().join("canary")
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        layer::remove_tree(&self.folder);
-    }
+/// Removes what a dead process left in `state` under its label, what still runs of it first;
+/// returns whether all of it is gone.
+pub fn sweep(state: &Path, run_label: &str) -> bool {
+    let folder = state.join(run_label);
+    let are_groups_gone = cgroup::Cgroup::sweep(run_label);
+    layer::remove_tree(&folder);
+    are_groups_gone && !folder.exists()
 }
 
 impl ProcessSandbox {
-    /// Makes the private directory, removing what an earlier, dead run of this label left.
+    /// Makes the run's private folder, removing what an earlier, dead run of this label left.
     ///
     /// # Errors
     ///
     /// [`SandboxError::Io`] when the directory cannot be made, [`SandboxError::CannotEnforce`]
-    /// when this host lacks a layer.
-    pub fn new(options: ProcessOptions) -> Result<Self, SandboxError> {
-        let probe = probe();
-        for (is_there, rule, why) in [
-            (probe.namespaces, "view", "namespaces are not allowed here"),
-            (probe.overlay, "view", "the kernel has no overlayfs"),
-            (
-                probe.seccomp,
-                "syscalls",
-                "the kernel has no seccomp filters",
-            ),
-        ] {
-            if !is_there {
-                return Err(SandboxError::CannotEnforce {
-                    rule: rule.to_owned(),
-                    why: why.to_owned(),
-                });
-            }
+    /// when this host lacks a layer that every level needs.
+    pub fn new(options: &ProcessOptions) -> Result<Self, SandboxError> {
+        let host = probe(&options.state, &options.without);
+        Self::on(host, options)
+    }
+
+    /// As [`Self::new`], on a host of which everything is known.
+    fn on(host: HostCapabilities, options: &ProcessOptions) -> Result<Self, SandboxError> {
+        let mode = Mode::on(&host)?;
+        sweep(&options.state, &options.run_label);
+        let folder = RunFolder::new(options)?;
+        if let (Mode::Alone, Some((uid, _))) = (mode, host.second_uid) {
+            let_through(&options.state, folder.path(), uid)?;
         }
-        probe::landlock_abi()?;
-        let folder = options.state.join(&options.run_label);
-        cgroup::Cgroup::sweep(&options.run_label);
-        if folder.exists() {
-            layer::remove_tree(&folder);
-        }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .during("make", &folder)?;
-        let helper = Helper::new().during("prepare", &folder)?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                helper,
-                folder,
-                label: options.run_label,
-                counter: AtomicU64::new(0),
-            }),
-            probe,
-        })
+        let shared = Shared {
+            helper: Helper::new(folder.path()).during("prepare", folder.path())?,
+            folder,
+            host,
+            mode,
+            counter: AtomicU64::new(0),
+            slots: Slots::default(),
+            grounds: Grounds::default(),
+        };
+        let canary = shared.secret_canary();
+        fs::write(&canary, "secret")
+            .and_then(|()| fs::set_permissions(&canary, Permissions::from_mode(0o644)))
+            .during("write", &canary)?;
+        let shared = Arc::new(shared);
+        Ok(Self { shared })
+    }
+
+    fn level(&self) -> Level {
+        self.shared.mode.level()
     }
 
     fn new_layer(&self) -> Result<Layer, SandboxError> {
         Layer::new(self.shared.new_path("layer").0)
     }
 
-    fn imported(
+    async fn imported(
         &self,
         entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
         plan: &Plan,
     ) -> Result<Snapshot, SandboxError> {
-        let layer = self.new_layer()?;
-        let writer = LayerWriter::new(&layer, plan)?;
+        let layer = Arc::new(self.new_layer()?);
+        let mut writer = LayerWriter::new(&layer, plan)?;
         writer.home()?;
-        for entry in entries {
-            writer.write(&entry.map_err(SandboxError::Entries)?)?;
+        loop {
+            let batch = next_batch(entries)?;
+            if batch.is_empty() {
+                break;
+            }
+            writer = blocking(move || {
+                batch.iter().try_for_each(|entry| writer.write(entry))?;
+                Ok(writer)
+            })
+            .await?;
         }
         for grant in &plan.grants {
             if let Grant::Tree {
@@ -148,28 +172,79 @@ impl ProcessSandbox {
                 writer.directory(path)?;
             }
         }
-        Ok(Snapshot(Arc::new(Layers(vec![Arc::new(layer)]))))
+        Ok(Snapshot(Arc::new(Layers(vec![layer]))))
     }
 
-    fn derived(
+    async fn derived(
         &self,
         base: &Snapshot,
-        added: &[SnapshotEntry],
-        removed: &[RepoPath],
+        added: Vec<SnapshotEntry>,
+        removed: Vec<RepoPath>,
         plan: &Plan,
     ) -> Result<Snapshot, SandboxError> {
         let mut layers = layers(base)?.to_vec();
-        let layer = self.new_layer()?;
+        let layer = Arc::new(self.new_layer()?);
         let writer = LayerWriter::new(&layer, plan)?;
-        for entry in added {
-            writer.write(entry)?;
-        }
-        for path in removed {
-            writer.remove(path)?;
-        }
-        layers.insert(0, Arc::new(layer));
+        blocking(move || {
+            added.iter().try_for_each(|entry| writer.write(entry))?;
+            removed.iter().try_for_each(|path| writer.remove(path))
+        })
+        .await?;
+        layers.insert(0, layer);
         Ok(Snapshot(Arc::new(Layers(layers))))
     }
+}
+
+/// Lets `uid` pass through `state` to `folder`, which no mount shows it: not list, not read.
+fn let_through(state: &Path, folder: &Path, uid: u32) -> Result<(), SandboxError> {
+    for directory in folder.ancestors() {
+        let mode = fs::metadata(directory)
+            .during("look at", directory)?
+            .permissions()
+            .mode();
+        if mode & 0o001 != 0 {
+            continue;
+        }
+        if !directory.starts_with(state) {
+            return Err(SandboxError::CannotEnforce {
+                rule: "identity".to_owned(),
+                why: format!(
+                    "uid {uid}, which commands run as, cannot pass through `{}`; keep the state \
+                     directory elsewhere",
+                    directory.display()
+                ),
+            });
+        }
+        fs::set_permissions(directory, Permissions::from_mode(mode | 0o011))
+            .during("set the mode of", directory)?;
+    }
+    Ok(())
+}
+
+/// Takes as many entries as are read in a few milliseconds; none at the end.
+fn next_batch(
+    entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
+) -> Result<Vec<SnapshotEntry>, SandboxError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while batch.len() < BATCH_ENTRIES && bytes < BATCH_BYTES {
+        let Some(entry) = entries.next() else { break };
+        let entry = entry.map_err(SandboxError::Entries)?;
+        if let FileKind::File { bytes: text, .. } = &entry.kind {
+            bytes += text.len();
+        }
+        batch.push(entry);
+    }
+    Ok(batch)
+}
+
+/// Does what waits for files where the runtime's one thread does not wait with it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
+) -> Result<T, SandboxError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(SandboxError::Backend(error.to_string())))
 }
 
 /// Returns the layers of a snapshot of this backend.
@@ -183,37 +258,10 @@ fn layers(snapshot: &Snapshot) -> Result<&[Arc<Layer>], SandboxError> {
 
 impl Sandbox for ProcessSandbox {
     fn enforcement(&self) -> Enforcement {
-        let layer = |name: &str, detail: String| super::Layer {
-            name: name.to_owned(),
-            detail,
-        };
-        let identity = match self.probe.second_uid {
-            Some((uid, _)) => format!("uid {uid} of its own, no groups, no capabilities"),
-            None => "the user's uid in a user namespace, no capabilities".to_owned(),
-        };
-        let limits = if self.probe.cgroup {
-            "wall clock, cgroup for memory, processor and processes, tmpfs size for disk"
-        } else {
-            "wall clock, rlimits for memory and processes, tmpfs size for disk"
-        };
         Enforcement {
             backend: "process".to_owned(),
-            level: Level::Sealed,
-            layers: vec![
-                layer("identity", identity),
-                layer(
-                    "view",
-                    "mount namespace, read-only system, overlay".to_owned(),
-                ),
-                layer(
-                    "paths",
-                    format!("Landlock {}, fully enforced", self.probe.landlock_abi),
-                ),
-                layer("syscalls", "seccomp filter".to_owned()),
-                layer("network", "empty network namespace".to_owned()),
-                layer("processes", "pid namespace: all die with it".to_owned()),
-                layer("limits", limits.to_owned()),
-            ],
+            level: self.level(),
+            layers: enforcement::layers(&self.shared.host, self.shared.mode),
         }
     }
 
@@ -222,7 +270,7 @@ impl Sandbox for ProcessSandbox {
         entries: &'a mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>> {
-        Box::pin(async move { self.imported(entries, plan) })
+        Box::pin(self.imported(entries, plan))
     }
 
     fn derive<'a>(
@@ -232,7 +280,7 @@ impl Sandbox for ProcessSandbox {
         removed: Vec<RepoPath>,
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>> {
-        Box::pin(async move { self.derived(base, &added, &removed, plan) })
+        Box::pin(self.derived(base, added, removed, plan))
     }
 
     fn execute<'a>(
@@ -242,6 +290,12 @@ impl Sandbox for ProcessSandbox {
     ) -> BoxFuture<'a, Result<Finished, SandboxError>> {
         Box::pin(async move {
             let layers = layers(execution.snapshot)?;
+            if execution.plan.level != self.level() {
+                return Err(SandboxError::CannotEnforce {
+                    rule: format!("level {:?}", execution.plan.level),
+                    why: format!("this host reaches {:?}", self.level()),
+                });
+            }
             launch::run(&self.shared, layers, execution, output).await
         })
     }

@@ -1,83 +1,222 @@
-//! What this host can enforce.
+//! What this host can enforce, found by doing it once.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::str::FromStr;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
+use autoclave_policies::{
+    Ability, Grant, HostCapabilities, Identity, Level, Limits, Plan, RepoPath,
+};
 use nix::unistd::geteuid;
+use tokio_util::sync::CancellationToken;
 
 use super::cgroup::Cgroup;
 use super::helper::Helper;
-use crate::sandbox::SandboxError;
+use super::mode::Mode;
+use super::{ProcessOptions, ProcessSandbox};
+use crate::model::{FileKind, SnapshotEntry};
+use crate::sandbox::{Execution, Exit, Network, OutputSink, Sandbox, SandboxError, Stream};
 
 /// The uid that sandboxes run as where the runner is root; no account has it.
 const SANDBOX_UID: u32 = 64_500;
 
-/// What the process backend finds on this host.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts about a host"
-)]
+/// Something a host can be without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HostProbe {
-    /// The uid and gid that sandboxed commands can have, where the runner may change its own.
-    pub second_uid: Option<(u32, u32)>,
-    pub namespaces: bool,
-    pub overlay: bool,
-    /// 0 without Landlock.
-    pub landlock_abi: u32,
-    pub seccomp: bool,
-    pub cgroup: bool,
+pub enum Feature {
+    Namespaces,
+    Overlay,
+    Landlock,
+    Seccomp,
+    Cgroup,
 }
 
-/// Returns what this host can enforce.
-pub fn probe() -> HostProbe {
-    let is_root = geteuid().is_root();
-    HostProbe {
-        second_uid: is_root.then_some((SANDBOX_UID, SANDBOX_UID)),
-        namespaces: has_namespaces(is_root),
-        overlay: lists_word("/proc/filesystems", "overlay"),
-        landlock_abi: landlock_abi().map_or(0, i32::cast_unsigned),
-        seccomp: lists_word("/proc/self/status", "Seccomp_filters:"),
-        cgroup: Cgroup::is_available(),
+impl FromStr for Feature {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "namespaces" => Ok(Self::Namespaces),
+            "overlay" => Ok(Self::Overlay),
+            "landlock" => Ok(Self::Landlock),
+            "seccomp" => Ok(Self::Seccomp),
+            "cgroup" => Ok(Self::Cgroup),
+            other => Err(format!(
+                "`{other}` is none of namespaces, overlay, landlock, seccomp, cgroup"
+            )),
+        }
     }
 }
 
-fn has_namespaces(is_root: bool) -> bool {
-    let limit = |name: &str| {
-        std::fs::read_to_string(format!("/proc/sys/user/max_{name}_namespaces"))
-            .is_ok_and(|text| text.trim() != "0")
+/// Returns what this host can enforce with files kept under `state`, as if it had none of
+/// `without`. Tries it with a sandbox of its own, once in a process for each file system.
+pub fn probe(state: &Path, without: &[Feature]) -> HostCapabilities {
+    // Shared by all threads because what a host can do is a fact about the process.
+    static FOUND: Mutex<BTreeMap<u64, HostCapabilities>> = Mutex::new(BTreeMap::new());
+    let existing = state.ancestors().find_map(|path| fs::metadata(path).ok());
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut host = found
+        .entry(existing.map_or(0, |found| found.dev()))
+        .or_insert_with(|| find(state))
+        .clone();
+    drop(found);
+    let absent = || Ability::Fails {
+        why: "switched off for this run".to_owned(),
     };
-    let is_allowed = std::fs::read_to_string("/proc/sys/kernel/unprivileged_userns_clone")
-        .map_or(true, |text| text.trim() != "0");
-    ["mnt", "pid", "net"].into_iter().all(limit) && (is_root || is_allowed && limit("user"))
+    for feature in without {
+        match feature {
+            Feature::Namespaces => host.namespaces = absent(),
+            Feature::Overlay => host.overlay = absent(),
+            Feature::Landlock => host.landlock_abi = 0,
+            Feature::Seccomp => host.seccomp = absent(),
+            Feature::Cgroup => host.cgroup = false,
+        }
+    }
+    host
 }
 
-fn lists_word(file: &str, word: &str) -> bool {
-    std::fs::read_to_string(file)
-        .is_ok_and(|text| text.split_whitespace().any(|found| found == word))
+fn find(state: &Path) -> HostCapabilities {
+    let mut host = HostCapabilities {
+        second_uid: geteuid().is_root().then_some((SANDBOX_UID, SANDBOX_UID)),
+        namespaces: Ability::Works,
+        overlay: Ability::Works,
+        landlock_abi: landlock_abi(),
+        seccomp: Ability::Works,
+        cgroup: Cgroup::is_available(),
+    };
+    let fails = |why: &str| Ability::Fails {
+        why: why.to_owned(),
+    };
+    // Without Landlock nothing is ever run, and so nothing tried.
+    for mode in [Mode::Overlay, Mode::Copy, Mode::Alone] {
+        let Err(why) = attempt(state, &host) else {
+            break;
+        };
+        match mode {
+            Mode::Overlay => host.overlay = fails(&why),
+            Mode::Copy => host.namespaces = fails(&why),
+            Mode::Alone => host.seccomp = fails(&why),
+        }
+    }
+    host
 }
 
-/// Returns the version of the kernel's Landlock interface, asked once.
-///
-/// # Errors
-///
-/// [`SandboxError::CannotEnforce`] below 3: truncation would stay open.
-pub fn landlock_abi() -> Result<i32, SandboxError> {
-    static ABI: OnceLock<i32> = OnceLock::new();
-    let abi = *ABI.get_or_init(|| {
-        let status = Helper::new().and_then(|helper| {
+/// Makes a folder anew, which takes most of what an overlay needs, in a sandbox of a host with
+/// these capabilities.
+fn attempt(state: &Path, host: &HostCapabilities) -> Result<(), String> {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        runtime.block_on(attempted(state, host))
+    };
+    // A thread of its own: this may be called on one that already runs a runtime.
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(run);
+        thread
+            .join()
+            .unwrap_or_else(|_| Err("the attempt broke".to_owned()))
+    })
+}
+
+async fn attempted(state: &Path, host: &HostCapabilities) -> Result<(), String> {
+    match made_anew(state, host).await {
+        // All layers were proven, and that there is no shell in /usr is no fault of theirs; or the
+        // state directory is at fault, of which whoever makes the real sandbox is told.
+        Ok(Exit::Code(0) | Exit::NotStarted { .. })
+        | Err(SandboxError::Io { .. } | SandboxError::Entries(_)) => Ok(()),
+        Ok(exit) => Err(format!("a folder could not be made anew: {exit:?}")),
+        Err(SandboxError::NotProven(why) | SandboxError::CannotEnforce { why, .. }) => Err(why),
+        Err(error @ (SandboxError::Backend(_) | SandboxError::Engine { .. })) => Err(error.to_string()),
+    }
+}
+
+async fn made_anew(state: &Path, host: &HostCapabilities) -> Result<Exit, SandboxError> {
+    let options = ProcessOptions {
+        state: state.to_owned(),
+        run_label: "probe".to_owned(),
+        without: Vec::new(),
+    };
+    let sandbox = ProcessSandbox::on(host.clone(), &options)?;
+    let folder =
+        RepoPath::try_from("folder").map_err(|error| SandboxError::Backend(error.to_string()))?;
+    let plan = plan(host, folder.clone(), sandbox.level());
+    let mut entries = [Ok(SnapshotEntry {
+        path: folder,
+        kind: FileKind::Directory,
+    })]
+    .into_iter();
+    let snapshot = sandbox.import(&mut entries, &plan).await?;
+    let execution = Execution {
+        snapshot: &snapshot,
+        plan: &plan,
+        argv: ["sh", "-c", "rmdir folder && mkdir folder"]
+            .map(OsString::from)
+            .to_vec(),
+        env: BTreeMap::new(),
+        stdin: Vec::new(),
+        network: Network::None,
+        views: Vec::new(),
+        timeout: Duration::from_secs(20),
+        cancel: CancellationToken::new(),
+    };
+    let finished = sandbox.execute(execution, &mut Silent).await?;
+    Ok(finished.exit)
+}
+
+fn plan(host: &HostCapabilities, folder: RepoPath, level: Level) -> Plan {
+    Plan {
+        version: 1,
+        level,
+        identity: match host.second_uid {
+            Some((uid, gid)) => Identity::SecondUid { uid, gid },
+            None => Identity::SameUser,
+        },
+        grants: vec![
+            Grant::Open { path: None },
+            Grant::Tree {
+                path: folder,
+                created: false,
+            },
+        ],
+        in_place: Vec::new(),
+        views: Vec::new(),
+        env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+        limits: Limits {
+            memory_bytes: 256 << 20,
+            cpus: 1.0,
+            pids: 64,
+            disk_bytes: 1 << 20,
+        },
+    }
+}
+
+struct Silent;
+
+impl OutputSink for Silent {
+    fn write(&mut self, stream: Stream, chunk: &[u8]) {
+        tracing::debug!(?stream, text = %String::from_utf8_lossy(chunk), "probe");
+    }
+}
+
+/// Returns the version of the kernel's Landlock interface that the helper can use, asked once; 0
+/// without any.
+pub fn landlock_abi() -> u32 {
+    static ABI: OnceLock<u32> = OnceLock::new();
+    *ABI.get_or_init(|| {
+        let status = Helper::new(&std::env::temp_dir()).and_then(|helper| {
             Command::new(helper.path())
                 .arg("landlock-abi")
                 .env_clear()
                 .status()
         });
-        status.ok().and_then(|status| status.code()).unwrap_or(0)
-    });
-    if abi < 3 {
-        return Err(SandboxError::CannotEnforce {
-            rule: "paths".to_owned(),
-            why: format!("the kernel's Landlock interface is {abi}, and 3 is needed"),
-        });
-    }
-    Ok(abi)
+        let abi = status.ok().and_then(|status| status.code());
+        abi.map_or(0, i32::cast_unsigned)
+    })
 }

@@ -1,7 +1,8 @@
 //! Whether what a sandbox says about itself is what its plan asks for.
 
-use autoclave_enter::{Proof, Spec};
+use autoclave_enter::{Files, Proof, Spec};
 use nix::errno::Errno;
+use nix::unistd::geteuid;
 
 /// Checks every line of the proof.
 ///
@@ -11,11 +12,18 @@ use nix::errno::Errno;
 pub fn check(proof: &Proof, spec: &Spec) -> Result<(), String> {
     let four = |id: u32| [id; 4].map(|id| id.to_string()).join("\t");
     let nothing = "0".repeat(16);
-    let groups = if spec.is_user_namespace {
-        // Groups cannot be dropped without privilege; all but the own one are unmapped.
-        proof.groups.as_str()
+    let is_unmounted = matches!(spec.files, Files::Unmounted(_));
+    let (groups, bounding) = if geteuid().is_root() {
+        ("", nothing.as_str())
     } else {
-        ""
+        // Groups cannot be dropped without privilege; in a user namespace all but the own one are
+        // unmapped. There the bounding set can be emptied, elsewhere no_new_privs must do.
+        let bounding = if is_unmounted {
+            proof.bounding_capabilities.as_str()
+        } else {
+            nothing.as_str()
+        };
+        (proof.groups.as_str(), bounding)
     };
     for (name, found, wanted) in [
         ("the user is", &proof.uids, four(spec.uid).as_str()),
@@ -34,7 +42,7 @@ pub fn check(proof: &Proof, spec: &Spec) -> Result<(), String> {
         (
             "bounding capabilities are",
             &proof.bounding_capabilities,
-            &nothing,
+            bounding,
         ),
         ("no_new_privs is", &proof.no_new_privs, "1"),
         ("seccomp is", &proof.seccomp, "2"),
@@ -51,11 +59,18 @@ pub fn check(proof: &Proof, spec: &Spec) -> Result<(), String> {
     refused("a write to /usr", proof.write_system, &denied)?;
     let absent = [Errno::ENOENT, Errno::EACCES];
     refused("reading a secret of the host", proof.read_secret, &absent)?;
+    if is_unmounted {
+        refused("a signal to the runner", proof.signal, &[Errno::EPERM])?;
+    }
     if spec.has_host_network {
         return Ok(());
     }
-    let unreachable = [Errno::ENETUNREACH, Errno::EACCES, Errno::EPERM];
-    refused("a connection out", proof.connect, &unreachable)
+    let unreachable = if is_unmounted {
+        [Errno::EAFNOSUPPORT].as_slice()
+    } else {
+        &[Errno::ENETUNREACH, Errno::EACCES, Errno::EPERM]
+    };
+    refused("a connection out", proof.connect, unreachable)
 }
 
 fn refused(what: &str, errno: Option<i32>, expected: &[Errno]) -> Result<(), String> {

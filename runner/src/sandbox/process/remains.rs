@@ -3,18 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use autoclave_policies::RepoPath;
 use futures::future::BoxFuture;
 
-use super::launch::Hull;
+use super::hull::Hull;
 use super::layer::{Layer, Layers};
-use super::{Shared, keep, upper};
-use crate::sandbox::{ChangeLimits, Changes, Remains, SandboxError, Snapshot};
+use super::upper::{self, Holds};
+use super::{Shared, blocking, keep};
+use crate::sandbox::{Accept, ChangeLimits, Changes, Remains, SandboxError, Snapshot};
 
 /// The files of a sandbox in which nothing runs any more.
 pub struct ProcessRemains {
-    /// The overlay's upper directory, by a descriptor of the outer stage.
+    /// The overlay's upper directory or the copy, by a descriptor of the outer stage where it lies
+    /// in the sandbox's tmpfs.
     pub upper: PathBuf,
+    pub holds: Holds,
     pub layers: Vec<Arc<Layer>>,
     pub shared: Arc<Shared>,
     /// Keeps the sandbox's tmpfs alive.
@@ -22,22 +24,40 @@ pub struct ProcessRemains {
 }
 
 impl Remains for ProcessRemains {
-    fn changes<'a>(
-        &'a self,
-        accept: &'a (dyn Fn(&RepoPath) -> bool + Sync),
+    fn changes(
+        &self,
+        accept: Accept,
         limits: ChangeLimits,
-    ) -> BoxFuture<'a, Result<Changes, SandboxError>> {
-        Box::pin(async move { upper::changes(&self.upper, &self.layers, accept, limits) })
+    ) -> BoxFuture<'_, Result<Changes, SandboxError>> {
+        let (upper, holds, layers) = (self.upper.clone(), self.holds, self.layers.clone());
+        let read = move || upper::changes((&upper, holds), &layers, &*accept, limits);
+        Box::pin(blocking(read))
     }
 
     fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>> {
-        Box::pin(async move {
+        Box::pin(blocking(move || {
             let (path, _) = self.shared.new_path("layer");
             let layer = keep::copy(&self.upper, path)?;
             drop(self.hull);
             let mut layers = vec![Arc::new(layer)];
-            layers.extend(self.layers);
+            if self.holds == Holds::Touched {
+                layers.extend(self.layers);
+            }
             Ok(Snapshot(Arc::new(Layers(layers))))
-        })
+        }))
+    }
+}
+
+/// Nothing: the command was never started.
+pub struct Untouched(pub Vec<Arc<Layer>>);
+
+impl Remains for Untouched {
+    fn changes(&self, _: Accept, _: ChangeLimits) -> BoxFuture<'_, Result<Changes, SandboxError>> {
+        Box::pin(std::future::ready(Ok(Changes::default())))
+    }
+
+    fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>> {
+        let snapshot = Snapshot(Arc::new(Layers(self.0)));
+        Box::pin(std::future::ready(Ok(snapshot)))
     }
 }

@@ -1,150 +1,91 @@
-//! The files of the system that every sandbox sees: read-only binds and a small /etc.
+//! The bottom layer of every sandbox: the places of the system, and a small /etc.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use autoclave_enter::Bind;
 
-use super::layer::{During, make_directory};
-use crate::sandbox::{HOME, SandboxError};
+use super::etc;
+use super::layer::{During, Layer, make_directory};
+use crate::sandbox::SandboxError;
 
-/// Taken from the host's /etc where it has them; nothing here holds a secret.
-const ETC: &[&str] = &[
-    "alternatives",
-    "ca-certificates",
-    "fonts",
-    "java",
-    "java-11-openjdk",
-    "java-17-openjdk",
-    "java-21-openjdk",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "maven",
-    "mime.types",
-    "os-release",
-    "perl",
-    "protocols",
-    "python3",
-    "python3.11",
-    "services",
-    "ssl",
-    "terminfo",
+const DIRECTORIES: &[&str] = &[
+    "proc",
+    "dev",
+    "tmp",
+    "run",
+    "etc",
+    "var",
+    "home",
+    "workspace",
+    "usr",
 ];
+/// Links into /usr on most systems, directories on others.
+const PROGRAMS: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
-/// Makes the bottom layer in the empty directory `folder`: mount points and a generated /etc.
-/// Returns what is to be bound, `views` included, in order.
-pub fn build(
-    folder: &Path,
-    (uid, gid): (u32, u32),
-    views: &[Bind],
-) -> Result<Vec<Bind>, SandboxError> {
-    for name in [
-        "proc",
-        "dev",
-        "tmp",
-        "run",
-        "etc",
-        "var",
-        "home",
-        "workspace",
-        "usr",
-    ] {
-        let path = folder.join(name);
-        make_directory(&path).during("make", &path)?;
-    }
-    let mut binds = vec![same("/usr")];
-    for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
-        let host = Path::new("/").join(name);
-        match fs::read_link(&host) {
-            Ok(target) => {
-                let link = folder.join(name);
-                symlink(target, &link).during("link", &link)?;
+/// The system as a sandbox sees it, whatever its snapshot.
+#[derive(Debug)]
+pub struct Skeleton {
+    pub layer: Layer,
+    /// The host's directories that are mounted on it.
+    pub binds: Vec<Bind>,
+}
+
+impl Skeleton {
+    /// Makes the layer at `folder` for a command that is `ids`, a uid and a gid.
+    pub fn build(folder: PathBuf, ids: (u32, u32)) -> Result<Self, SandboxError> {
+        let layer = Layer::new(folder)?;
+        let folder = layer.path();
+        for name in DIRECTORIES {
+            let path = folder.join(name);
+            make_directory(&path).during("make", &path)?;
+        }
+        let mut binds = vec![same("/usr".into())];
+        for name in PROGRAMS {
+            let host = Path::new("/").join(name);
+            let own = folder.join(name);
+            match fs::read_link(&host) {
+                Ok(target) => symlink(target, &own).during("link", &own)?,
+                Err(_) if host.is_dir() => {
+                    make_directory(&own).during("make", &own)?;
+                    binds.push(same(host));
+                }
+                Err(_) => {}
             }
-            Err(_) if host.is_dir() => binds.push(same(host)),
-            Err(_) => {}
+        }
+        let tmp = folder.join("var/tmp");
+        symlink("/tmp", &tmp).during("link", &tmp)?;
+        etc::fill(&folder.join("etc"), ids)?;
+        Ok(Self { layer, binds })
+    }
+
+    /// Returns where `target` leads inside the sandbox, past the links of the system.
+    pub fn resolve(&self, target: &Path) -> PathBuf {
+        let mut words = target.components();
+        words.next();
+        let first = words.next().map(|word| Path::new("/").join(word));
+        let link = first.and_then(|first| fs::read_link(self.at(&first)).ok());
+        match link {
+            Some(link) => Path::new("/").join(link).join(words.as_path()),
+            None => target.to_owned(),
         }
     }
-    binds.extend(ETC.iter().map(|name| same(Path::new("/etc").join(name))));
-    binds.retain(|bind| bind.source.exists());
-    generate_etc(&folder.join("etc"), uid, gid)?;
-    for view in views {
-        if !is_shown(folder, &binds, view) {
-            binds.push(view.clone());
-        }
+
+    /// Says whether there is a file of ours at `target`: linked, copied or generated.
+    pub fn has(&self, target: &Path) -> bool {
+        fs::symlink_metadata(self.at(target)).is_ok_and(|made| !made.is_dir())
     }
-    let tmp = folder.join("var/tmp");
-    symlink("/tmp", &tmp).during("link", &tmp)?;
-    for bind in &binds {
-        mount_point(folder, bind)?;
+
+    fn at(&self, absolute: &Path) -> PathBuf {
+        let relative = absolute.strip_prefix("/").unwrap_or(absolute);
+        self.layer.path().join(relative)
     }
-    Ok(binds)
 }
 
-/// Says whether every sandbox shows the target of `view` anyway: bound, linked or generated.
-fn is_shown(folder: &Path, binds: &[Bind], view: &Bind) -> bool {
-    let own = folder.join(view.target.strip_prefix("/").unwrap_or(&view.target));
-    let is_made_here = fs::symlink_metadata(own).is_ok_and(|made| !made.is_dir());
-    is_made_here
-        || binds
-            .iter()
-            .any(|bind| view.target.starts_with(&bind.target))
-}
-
-fn same(path: impl Into<PathBuf>) -> Bind {
-    let path = path.into();
+fn same(path: PathBuf) -> Bind {
     Bind {
         source: path.clone(),
         target: path,
     }
-}
-
-fn generate_etc(etc: &Path, uid: u32, gid: u32) -> Result<(), SandboxError> {
-    let passwd = format!(
-        "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\nagent:x:{uid}:{gid}:agent:{HOME}:/bin/bash\n"
-    );
-    let group = format!("root:x:0:\nagent:x:{gid}:\n");
-    for (name, text) in [
-        ("passwd", passwd.as_str()),
-        ("group", group.as_str()),
-        ("hosts", "127.0.0.1 localhost autoclave\n::1 localhost\n"),
-        ("hostname", "autoclave\n"),
-        (
-            "nsswitch.conf",
-            "passwd: files\ngroup: files\nhosts: files dns\n",
-        ),
-    ] {
-        let path = etc.join(name);
-        fs::write(&path, text).during("write", &path)?;
-    }
-    // With the host's network, names must resolve; without, the file changes nothing.
-    let path = etc.join("resolv.conf");
-    let text = fs::read("/etc/resolv.conf").unwrap_or_default();
-    fs::write(&path, text).during("write", &path)
-}
-
-/// Makes what `bind` is mounted on: a directory for a directory, a file for anything else.
-fn mount_point(folder: &Path, bind: &Bind) -> Result<(), SandboxError> {
-    let target = folder.join(bind.target.strip_prefix("/").unwrap_or(&bind.target));
-    let is_directory = fs::metadata(&bind.source)
-        .during("look at", &bind.source)?
-        .is_dir();
-    let directory = if is_directory {
-        target.as_path()
-    } else {
-        target.parent().unwrap_or(folder)
-    };
-    let mut at = folder.to_owned();
-    for component in directory.strip_prefix(folder).unwrap_or(directory) {
-        at.push(component);
-        if !at.is_dir() {
-            make_directory(&at).during("make", &at)?;
-        }
-    }
-    if !is_directory && !target.exists() {
-        File::create(&target).during("make", &target)?;
-    }
-    Ok(())
 }

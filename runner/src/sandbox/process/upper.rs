@@ -1,4 +1,4 @@
-//! Reads what an execution changed out of its upper directory.
+//! Reads what an execution changed out of its upper directory, or out of its whole copy.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use autoclave_policies::RepoPath;
 
@@ -21,16 +22,33 @@ const MAX_DROPPED: usize = 1000;
 /// Leaves room in `PATH_MAX` for the way to the upper directory.
 const MAX_PATH_BYTES: usize = 3800;
 
+/// What an execution's own directory holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// What was touched, as overlayfs marks it.
+    Touched,
+    /// Everything, copied from the layers with their times.
+    Everything {
+        /// When copying began. A file whose unchanged time is not well before that may have been
+        /// written within one tick of the clock, as in git's "racily clean" index entries.
+        since: SystemTime,
+    },
+}
+
+/// Coarser than any file system's clock that the state directory may lie on.
+const CLOCK_TICK: Duration = Duration::from_secs(2);
+
 /// Returns the changes in `upper` over `layers`. Nothing may run in the sandbox any more: the
 /// tree stands still, so an entry that was seen as a directory still is one.
 pub fn changes(
-    upper: &Path,
+    (upper, holds): (&Path, Holds),
     layers: &[Arc<Layer>],
     accept: &dyn Fn(&RepoPath) -> bool,
     limits: ChangeLimits,
 ) -> Result<Changes, SandboxError> {
     let mut reader = Reader {
         upper: upper.join(WORKSPACE),
+        holds,
         lower: Stack(layers),
         accept,
         limits,
@@ -39,14 +57,20 @@ pub fn changes(
         dropped: Vec::new(),
         more_dropped: 0,
     };
-    if fs::symlink_metadata(&reader.upper).is_ok_and(|found| found.is_dir()) {
-        reader.children(None)?;
+    match fs::symlink_metadata(&reader.upper) {
+        Ok(_) => reader.children(None)?,
+        // Not touched at all. That nothing is there must not look the same.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && holds == Holds::Touched => {
+            fs::symlink_metadata(upper).during("look at", upper)?;
+        }
+        Err(error) => return Err(error).during("look at", &reader.upper),
     }
     Ok(reader.finish())
 }
 
 struct Reader<'a> {
     upper: PathBuf,
+    holds: Holds,
     lower: Stack<'a>,
     accept: &'a dyn Fn(&RepoPath) -> bool,
     limits: ChangeLimits,
@@ -88,7 +112,7 @@ impl Reader<'_> {
                 self.entry(&path)?;
             }
         }
-        if is_opaque(&host) {
+        if self.holds != Holds::Touched || is_opaque(&host) {
             // What the lower directory had and the new one has not is gone.
             for name in self.lower.names(&lower(directory)) {
                 if let Some(path) = child(directory, &name)
@@ -150,7 +174,7 @@ impl Reader<'_> {
             && !is_special
             && before.len() == found.len()
             && (before.mode() & 0o100 != 0) == is_executable
-            && is_same(&old, host).unwrap_or(false)
+            && (self.is_untouched(&before, found) || is_same(&old, host).unwrap_or(false))
         {
             return Ok(());
         }
@@ -184,6 +208,17 @@ impl Reader<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Says whether a file's time alone shows that it was not written. A command can set times:
+    /// then it hides its own work, and nothing else.
+    fn is_untouched(&self, before: &Metadata, found: &Metadata) -> bool {
+        match (self.holds, before.modified(), found.modified()) {
+            (Holds::Everything { since }, Ok(before), Ok(found)) => {
+                before == found && before + CLOCK_TICK < since
+            }
+            _ => false,
+        }
     }
 
     fn link(

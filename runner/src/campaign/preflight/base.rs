@@ -1,0 +1,251 @@
+//! Whether the base commit is green: `prepare`, guards and metric, and how noisy it is.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::report::{Area, CheckReport};
+use super::{canary, missing};
+use crate::campaign::CampaignError;
+use crate::campaign::capture::Capture;
+use crate::campaign::emitter::Emitter;
+use crate::campaign::measure::Reading;
+use crate::campaign::workshop::{Base, HostFacts, Workshop};
+use crate::decide::judge::PairedRule;
+use crate::decide::noise;
+use crate::marker::Protocol;
+use crate::model::Metric;
+use crate::sandbox::Snapshot;
+
+const GREEN: &str =
+    "make the base commit green first; what needs the network belongs into `prepare`";
+
+/// Tries the base commit in sandboxes.
+///
+/// # Errors
+///
+/// Those of the sandbox and the repository; what a command does is a finding.
+pub(super) async fn check(
+    workshop: &Workshop,
+    host: &HostFacts,
+    report: &mut CheckReport,
+    emitter: &mut Emitter<'_>,
+    cancel: &CancellationToken,
+) -> Result<(), CampaignError> {
+    let base = workshop.base().await?;
+    canary::check(workshop, &base, host, report, cancel).await?;
+    let mut trial = Trial {
+        workshop,
+        host,
+        report,
+        cancel,
+    };
+    trial.agent(&base).await?;
+    let Some(base) = trial.prepare(base, emitter).await? else {
+        let detail = "guards and metric were not tried, since `prepare` failed";
+        report.warn(Area::Baseline, "metric", detail, None);
+        return Ok(());
+    };
+    trial.guards(&base.measured).await?;
+    trial.metric(&base.measured).await
+}
+
+/// What every trial of a command needs.
+struct Trial<'a> {
+    workshop: &'a Workshop,
+    host: &'a HostFacts,
+    report: &'a mut CheckReport,
+    cancel: &'a CancellationToken,
+}
+
+impl Trial<'_> {
+    /// Looks for an agent that speaks no protocol where it will run.
+    async fn agent(&mut self, base: &Base) -> Result<(), CampaignError> {
+        let agent = &self.workshop.marker.agent;
+        let (Protocol::None, Some(program)) = (agent.protocol, agent.command.first()) else {
+            return Ok(());
+        };
+        let words = ["sh", "-c", "command -v -- \"$1\"", "sh", program];
+        let words = words.map(str::to_owned).to_vec();
+        let mut output = Capture::new(4 << 10);
+        let timeout = Duration::from_secs(60);
+        let finished = self
+            .workshop
+            .run_words(&base.agent, words, timeout, self.cancel, &mut output)
+            .await?;
+        if finished.exit.is_success() {
+            let detail = format!("`{program}` is found in the sandbox");
+            self.report.ok(Area::Agent, "agent", detail);
+        } else {
+            let detail = format!("`{program}` is not found in the sandbox");
+            let hint = missing::hint(program, self.workshop, self.host);
+            self.report.fail(Area::Agent, "agent", detail, Some(&hint));
+        }
+        Ok(())
+    }
+
+    /// Returns the prepared base, or `None` when `prepare` failed.
+    async fn prepare(
+        &mut self,
+        base: Base,
+        emitter: &mut Emitter<'_>,
+    ) -> Result<Option<Base>, CampaignError> {
+        let Some(step) = &self.workshop.marker.prepare else {
+            return Ok(Some(base));
+        };
+        match self.workshop.prepare(base, emitter, self.cancel).await {
+            Ok(base) => {
+                let detail = format!("`{}` succeeded", step.command);
+                self.report.ok(Area::Baseline, "prepare", detail);
+                Ok(Some(base))
+            }
+            Err(CampaignError::Prepare(why)) => {
+                self.fail("prepare", &why, "it must succeed on the base commit");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn guards(&mut self, measured: &Snapshot) -> Result<(), CampaignError> {
+        let guards = &self.workshop.marker.guards;
+        if guards.is_empty() {
+            let hint = "without one, nothing keeps the agent from breaking what is not measured";
+            let detail = "there is none";
+            self.report.warn(Area::Config, "guard", detail, Some(hint));
+        }
+        for guard in guards {
+            let result = self
+                .workshop
+                .run_guard(guard, None, measured, self.cancel)
+                .await?;
+            let name = format!("guard `{}`", guard.name);
+            if result.passed {
+                let value = match result.value {
+                    Some(value) => format!(", value {value}"),
+                    None => String::new(),
+                };
+                let detail = format!("green on the base{value}");
+                self.report.ok(Area::Baseline, &name, detail);
+            } else {
+                let said = format!("{}\n{}", result.detail, result.output);
+                self.fail(&name, &said, GREEN);
+            }
+        }
+        Ok(())
+    }
+
+    async fn metric(&mut self, measured: &Snapshot) -> Result<(), CampaignError> {
+        let built = match self.workshop.build(measured, self.cancel).await? {
+            Ok(built) => built,
+            Err(why) => {
+                self.fail("build", &why, GREEN);
+                return Ok(());
+            }
+        };
+        let mut took = Duration::ZERO;
+        let mut note = |_, reading: &Reading| took = took.max(reading.wall);
+        let readings = self
+            .workshop
+            .base_readings(&built, &mut note, self.cancel)
+            .await?;
+        match readings {
+            Ok(readings) => self.noise(&readings, took),
+            Err((why, reading)) => {
+                let said = format!("no metric: {why}\n{}", reading.output);
+                self.fail("metric", &said, GREEN);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what the readings of the base mean for comparisons to come.
+    fn noise(&mut self, readings: &[Metric], took: Duration) {
+        let metric = &self.workshop.marker.metric;
+        let value = noise::median_reading(readings);
+        let unit = metric.unit.as_deref().unwrap_or("");
+        let seconds = took.as_secs_f64();
+        let said = format!("{value}{unit} on the base, {seconds:.1} s a reading");
+        let is_reached =
+            |target: Metric| value == target || metric.direction.is_better(value, target);
+        if metric.target.is_some_and(is_reached) {
+            let hint = "a run would stop at once; set `metric.target` further away";
+            let detail = format!("{said}; `metric.target` is reached already");
+            self.report.warn(Area::Config, "metric", detail, Some(hint));
+        } else {
+            self.report.ok(Area::Baseline, "metric", said);
+        }
+        if let Some(claimed) = metric.baseline
+            && (claimed.get() - value.get()).abs() > 0.1 * value.get().abs()
+        {
+            let detail = format!("`metric.baseline` says {claimed}, measured was {value}");
+            let hint = "what is measured counts; correct the number, or leave it out";
+            self.report
+                .warn(Area::Config, "baseline", detail, Some(hint));
+        }
+        let noise = noise::noise(readings);
+        let gain = 100.0 * metric.design_effect;
+        if noise == 0.0 {
+            let detail = "none, the readings are equal: a gain shows in one pair and its \
+                          confirmation";
+            self.report.ok(Area::Baseline, "noise", detail);
+            return;
+        }
+        let (low, high) = noise::expected_pairs(&PairedRule::new(metric, noise));
+        let percent = 100.0 * noise;
+        let detail = if low >= metric.max_pairs {
+            format!(
+                "{percent:.1} %: finding {gain} % takes more than {} runs",
+                2 * low
+            )
+        } else {
+            format!(
+                "{percent:.1} %: finding {gain} % takes about {} to {} runs, {:.0} to {:.0} s",
+                2 * low,
+                2 * high,
+                f64::from(2 * low) * seconds,
+                f64::from(2 * high) * seconds,
+            )
+        };
+        if high >= metric.max_pairs {
+            let hint = format!(
+                "many comparisons would end undecided after {} pairs: make the metric quieter \
+                 (more work, a count instead of a time), or raise `metric.design_effect` or \
+                 `metric.max_pairs`",
+                metric.max_pairs
+            );
+            self.report
+                .warn(Area::Baseline, "noise", detail, Some(&hint));
+        } else {
+            self.report.ok(Area::Baseline, "noise", detail);
+        }
+    }
+
+    /// Adds a failed command; `said` is why, with what it printed on the lines after.
+    ///
+    /// A program that could not be run is named, with what would make it run.
+    fn fail(&mut self, name: &str, said: &str, hint: &str) {
+        let programs = missing::programs(said);
+        let Some(program) = programs.first() else {
+            self.report
+                .fail(Area::Baseline, name, last_lines(said), Some(hint));
+            return;
+        };
+        let hint = missing::hint(program, self.workshop, self.host);
+        let detail = format!("`{program}` cannot be run in the sandbox\n{said}");
+        self.report
+            .fail(Area::Baseline, name, last_lines(&detail), Some(&hint));
+    }
+}
+
+/// Returns the first line and the last few of what follows.
+fn last_lines(text: &str) -> String {
+    const KEPT: usize = 12;
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let rest: Vec<&str> = lines.collect();
+    let rest = &rest[rest.len().saturating_sub(KEPT)..];
+    let mut kept = vec![first];
+    kept.extend(rest);
+    kept.join("\n")
+}

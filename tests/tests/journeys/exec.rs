@@ -1,0 +1,159 @@
+//! `autoclave exec`: any command in the sandbox.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use e2e::stage::{Checkout, KEY, Setup, Stage};
+use serde_json::{Value, json};
+
+use crate::toy;
+
+e2e::journeys!(
+    each_backend: [
+        exit_codes_are_those_of_the_command_or_say_that_it_never_ran,
+        command_reads_our_input_and_sees_neither_key_nor_network,
+        changes_are_committed_to_a_new_branch_only,
+    ],
+    each_caller: [changes_of_a_command_are_reported_and_the_checkout_stays],
+);
+
+fn stage(setup: Setup) -> Stage {
+    Stage::new(setup, toy::MARKER, &toy::FILES)
+}
+
+fn changes_of_a_command_are_reported_and_the_checkout_stays(setup: Setup) {
+    let stage = stage(setup);
+    stage.write("src/old.txt", "old\n");
+    stage.commit_all("a file to remove");
+    let before = Checkout::of(&stage.repo());
+    let script = "echo printed; echo noted >&2
+        echo 7 > src/number.txt; echo new > src/new.txt; chmod +x src/new.txt; rm src/old.txt
+        ln -s /etc/passwd src/link
+        echo mine > tests/guard.sh; echo mine > README
+        exit 42";
+    let report = stage.outside("home/report.json");
+    let ended = stage
+        .autoclave(&[
+            "exec",
+            "--write",
+            "src/**",
+            "--report",
+            report.to_str().unwrap(),
+            "--",
+            "sh",
+            "-c",
+            script,
+        ])
+        .expect(42);
+    assert_eq!(ended.stdout, "printed\n");
+    ended.says("noted\n");
+    ended.says("cannot create tests/guard.sh: Permission denied");
+    ended.says("cannot create README: Permission denied");
+
+    let mut report: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
+    assert!(report["wall_ms"].take().as_u64().unwrap() < 60_000);
+    assert!(
+        !report["dropped"][0]["why"]
+            .take()
+            .as_str()
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        report,
+        json!({
+            "exit": 42, "wall_ms": null, "backend": setup.backend.word(), "level": "sealed", "commit": null,
+            "changes": [
+                {"path": "src/new.txt", "kind": "write"},
+                {"path": "src/number.txt", "kind": "write"},
+                {"path": "src/old.txt", "kind": "delete"},
+            ],
+            "dropped": [{"path": "src/link", "why": null}],
+        })
+    );
+    before.assert_unchanged(&stage.repo());
+}
+
+fn exit_codes_are_those_of_the_command_or_say_that_it_never_ran(setup: Setup) {
+    let stage = stage(setup);
+    let code = |arguments: &[&str]| {
+        let all: Vec<&str> = ["exec"].iter().chain(arguments).copied().collect();
+        stage.autoclave(&all).code
+    };
+    assert_eq!(code(&["--", "true"]), Some(0));
+    assert_eq!(code(&["--", "sh", "-c", "exit 3"]), Some(3));
+    assert_eq!(code(&["--", "sh", "-c", "kill -9 $$"]), Some(137));
+    assert_eq!(code(&["--timeout", "1s", "--", "sleep", "100"]), Some(124));
+    assert_eq!(code(&["--", "no-such-program"]), Some(127));
+    assert_eq!(code(&["--", "/workspace/src/number.txt"]), Some(126));
+    // Only what is named may be written; a marker names what its target does.
+    assert_eq!(code(&["--", "touch", "src/new"]), Some(1));
+    assert_eq!(
+        code(&["--write", "src/**", "--", "touch", "src/new"]),
+        Some(0)
+    );
+    // A folder that is yet to be filled may be named, too.
+    assert_eq!(
+        code(&["--write", "made/**", "--", "touch", "made/new"]),
+        Some(0)
+    );
+    assert_eq!(code(&["-m", "smaller", "--", "touch", "src/new"]), Some(0));
+    assert_eq!(
+        code(&["-m", "smaller", "--", "touch", "tests/new"]),
+        Some(1)
+    );
+    // What fails before the command starts is ours.
+    assert_eq!(code(&["--write", "../**", "--", "true"]), Some(125));
+    assert_eq!(code(&["-m", "larger", "--", "true"]), Some(125));
+    fs::remove_dir_all(stage.repo().join(".git")).unwrap();
+    assert_eq!(code(&["--", "true"]), Some(125));
+}
+
+fn command_reads_our_input_and_sees_neither_key_nor_network(setup: Setup) {
+    let stage = stage(setup);
+    let script = "cat; env; ls /sys/class/net /run 2>&1; python3 -c \"import socket; print([n for _, n in socket.if_nameindex()])\"";
+    let mut run = stage
+        .command(&["exec", "--", "sh", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    run.stdin.take().unwrap().write_all(b"our input\n").unwrap();
+    let output = run.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text.starts_with("our input\n"), "{text}");
+    assert!(text.ends_with("['lo']\n"), "{text}");
+    assert!(!text.contains(KEY), "{text}");
+    assert!(
+        !text.contains(stage.outside("").to_str().unwrap()),
+        "{text}"
+    );
+}
+
+fn changes_are_committed_to_a_new_branch_only(setup: Setup) {
+    let stage = stage(setup);
+    let before = Checkout::of(&stage.repo());
+    let head = stage.git(&["rev-parse", "HEAD"]);
+    let run = |branch: &str, command: &str| {
+        stage.autoclave(&[
+            "exec", "--write", "src/**", "--branch", branch, "--", "sh", "-c", command,
+        ])
+    };
+    run("autoclave/made", "echo 5 > src/number.txt").expect(0);
+    assert_eq!(stage.git(&["show", "autoclave/made:src/number.txt"]), "5");
+    assert_eq!(stage.git(&["rev-parse", "autoclave/made^"]), head);
+
+    // A branch that exists is the user's.
+    let again = run("autoclave/made", "echo 6 > src/number.txt").expect(125);
+    again.says("the branch `autoclave/made` exists already");
+    run("main", "echo 6 > src/number.txt")
+        .expect(125)
+        .says("`main`");
+    assert_eq!(stage.git(&["show", "autoclave/made:src/number.txt"]), "5");
+    // Without a change there is nothing to commit.
+    run("autoclave/idle", "true").expect(0);
+    assert_eq!(stage.git(&["branch", "--list", "autoclave/idle"]), "");
+    before.assert_unchanged(&stage.repo());
+}

@@ -1,0 +1,17 @@
+//! Whole runs through the binary: the real Claude Code, the scripted model, the real sandbox.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod denied;
+mod exec;
+mod guards;
+mod hangs;
+mod hostile;
+mod kept;
+mod numbers;
+mod odd_hosts;
+mod odd_repositories;
+mod older_config;
+mod preparation;
+mod service;
+mod toy;

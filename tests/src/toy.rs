@@ -78,8 +78,13 @@ impl Toy {
     /// As [`new`](Self::new), with the configuration as `change` makes it.
     pub fn with(change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-        // Not beneath /var/tmp, which a sandbox has one of its own of.
-        let cues = tempfile::tempdir_in(autoclave().with_file_name("")).unwrap();
+        // Not beneath /tmp or /var/tmp, which a sandbox has one of its own of.
+        let beside = autoclave().with_file_name("");
+        let is_hidden = ["/tmp", "/var/tmp"]
+            .iter()
+            .any(|own| beside.starts_with(own));
+        let place = if is_hidden { "/srv".into() } else { beside };
+        let cues = tempfile::tempdir_in(place).unwrap();
         fs::set_permissions(cues.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let toy = Self { folder, cues };
         let cues = toy.cues().display().to_string();

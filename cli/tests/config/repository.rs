@@ -34,7 +34,7 @@ impl Repository {
             fs::create_dir(&path).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
         }
-        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let home = tempfile::tempdir_in(visible(env!("CARGO_TARGET_TMPDIR"))).unwrap();
         let repository = Self { folder, home };
         repository.git(&["init", "-q", "-b", "main"]);
         repository
@@ -195,4 +195,13 @@ pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     found.sort();
     found
+}
+
+/// Returns `folder`, or where that lies in what every sandbox has one of its own of, a folder that
+/// can be shown in sandboxes.
+fn visible(folder: &str) -> &str {
+    let is_hidden = ["/tmp/", "/var/tmp/"]
+        .iter()
+        .any(|own| folder.starts_with(own));
+    if is_hidden { "/srv" } else { folder }
 }

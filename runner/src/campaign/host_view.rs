@@ -152,7 +152,11 @@ mod tests {
 
     /// A home with a toolchain, a secret and a link to the secret.
     fn home() -> tempfile::TempDir {
-        let home = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        // What lies beneath /tmp cannot be shown.
+        let beside = env!("CARGO_MANIFEST_DIR");
+        let is_hidden = beside.starts_with("/tmp/") || beside.starts_with("/var/tmp/");
+        let place = if is_hidden { "/srv" } else { beside };
+        let home = tempfile::tempdir_in(place).unwrap();
         for folder in [".cargo/bin", ".rustup/toolchains", ".ssh", "tools/bin"] {
             fs::create_dir_all(home.path().join(folder)).unwrap();
         }

@@ -104,7 +104,8 @@ impl Workshop {
             .collect();
         let harness = harness_files(&marker, &tree);
         let policy = compile_policy(&marker, harness.clone())?;
-        let capabilities = probe(&host.state, &host.without);
+        let berth = Berth::take(&host.state)?;
+        let capabilities = probe(&berth.folder(), &host.without);
         let has_mutable = tree
             .entries()
             .any(|(path, _)| policy.class_of(path) == Class::Mutable);
@@ -115,7 +116,6 @@ impl Workshop {
                 refusals: refusals.iter().map(told).collect(),
             }
         })?;
-        let berth = Berth::take(&host.state)?;
         let sandbox = ProcessSandbox::new(&ProcessOptions {
             state: host.state.clone(),
             run_label: berth.label().to_owned(),

@@ -140,7 +140,8 @@ async fn attempted(state: &Path, host: &HostCapabilities) -> Result<(), String> 
 async fn made_anew(state: &Path, host: &HostCapabilities) -> Result<Exit, SandboxError> {
     let options = ProcessOptions {
         state: state.to_owned(),
-        run_label: "probe".to_owned(),
+        // Nobody else's: whoever starts under a label sweeps what is left of it.
+        run_label: format!("probe-{}", uuid::Uuid::new_v4().simple()),
         without: Vec::new(),
     };
     let sandbox = ProcessSandbox::on(host.clone(), &options)?;

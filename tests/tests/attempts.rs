@@ -16,6 +16,7 @@ use autoclave_runner::event::{Event, EventKind, Reporter};
 use autoclave_runner::marker::{Dialect, parse_config};
 use autoclave_runner::model::{DiscardReason, Verdict};
 use autoclave_runner::repo::Repo;
+use autoclave_runner::sandbox::container::EngineAddress;
 
 /// A repository and a place for runs of it.
 struct Lab {
@@ -151,6 +152,10 @@ impl Lab {
             service: None,
             host: HostFacts {
                 without: Vec::new(),
+                engine: EngineAddress {
+                    host: "unix:///nonexistent".into(),
+                    certificates: None,
+                },
                 home: None,
                 path: Some("/usr/local/bin:/usr/bin:/bin".into()),
                 state: state.clone(),

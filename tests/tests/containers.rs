@@ -135,7 +135,7 @@ async fn smoke() {
     let t = std::time::Instant::now();
     let changes = finished
         .remains
-        .changes(&|_| true, ChangeLimits::default())
+        .changes(std::sync::Arc::new(|_: &_| true), ChangeLimits::default())
         .await
         .unwrap();
     eprintln!("changes {:?} {changes:?}", t.elapsed());

@@ -93,6 +93,7 @@ mod tests {
 
     fn spec(protocol: Protocol) -> AgentSpec {
         AgentSpec {
+            from_host: false,
             name: "a".to_owned(),
             model: Some("sonnet".to_owned()),
             permission_mode: "bypassPermissions".to_owned(),

@@ -16,6 +16,6 @@ mod wire;
 pub use launch::{Launch, launch};
 pub use lines::MAX_LINE_BYTES;
 pub use outcome::{AgentOutcome, Circumstances, Ending};
-pub use program::{AgentError, AgentProgram, locate, version};
+pub use program::{AgentError, AgentProgram, locate, mounted, version};
 pub use report::Report;
 pub use transcript::{Heard, Transcript};

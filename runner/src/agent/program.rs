@@ -32,6 +32,8 @@ pub struct AgentProgram {
 pub enum AgentError {
     #[error("no program `{0}` on the PATH")]
     NotFound(String),
+    #[error("`{}` is a script, and only a single binary can be mounted into a container", .0.display())]
+    NotOneFile(PathBuf),
     #[error("`{}` cannot be executed", .0.display())]
     NotExecutable(PathBuf),
     #[error("could not read `{}`", path.display())]
@@ -77,6 +79,26 @@ pub fn locate(command0: &str, path_var: Option<&OsStr>) -> Result<AgentProgram, 
         return Err(AgentError::NotExecutable(host));
     }
     let (view, inside) = placed(&host, &found)?;
+    Ok(AgentProgram { host, view, inside })
+}
+
+/// Finds the agent on the host as [`locate`] does, for a sandbox that shows nothing else of the
+/// host: it is always mounted.
+///
+/// # Errors
+///
+/// As [`locate`]; [`AgentError::NotOneFile`] for a script, whose interpreter would be missing.
+pub fn mounted(command0: &str, path_var: Option<&OsStr>) -> Result<AgentProgram, AgentError> {
+    let AgentProgram { host, .. } = locate(command0, path_var)?;
+    if !is_binary(&host)? {
+        return Err(AgentError::NotOneFile(host));
+    }
+    let name = Path::new(command0).file_name();
+    let inside = Path::new(MOUNT).join(name.unwrap_or(OsStr::new("agent")));
+    let view = Some(View {
+        source: host.clone(),
+        target: inside.clone(),
+    });
     Ok(AgentProgram { host, view, inside })
 }
 

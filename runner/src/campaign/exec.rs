@@ -52,7 +52,7 @@ pub async fn exec(
     output: &mut dyn OutputSink,
 ) -> Result<ExecOutcome, CampaignError> {
     let base = repo.resolve(request.base.as_deref())?;
-    let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
+    let workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
     let base = workshop.base().await?;
     let subject = request
         .argv
@@ -81,9 +81,12 @@ pub async fn exec(
         }
         _ => None,
     };
+    let (exit, wall) = (finished.exit, finished.wall);
+    drop((finished, base));
+    workshop.sandbox.close().await;
     Ok(ExecOutcome {
-        exit: finished.exit,
-        wall: finished.wall,
+        exit,
+        wall,
         enforcement: workshop.sandbox.enforcement(),
         changes,
         commit,

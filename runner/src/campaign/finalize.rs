@@ -104,13 +104,15 @@ async fn pick_and_measure(
     // Measuring takes long: what would be refused in the end is refused now.
     repo.check_new_branch(&branch)?;
     let mut emitter = Emitter::unrecorded(reporter);
-    let workshop = Workshop::open(repo, marker, progress.base.clone(), &host)?;
+    let workshop = Workshop::open(repo, marker, progress.base.clone(), &host).await?;
     let (tip, commits) = pick(&workshop, &progress, &kept, squash)?;
     let base = workshop.base().await?;
     let base = workshop.prepare(base, &mut emitter, &cancel).await?;
     let measured = workshop.measured(&base, &tip).await?;
     let guards = check_guards(&workshop, &progress, &measured, &cancel).await?;
     let compared = measure(&workshop, &progress, [&base.measured, &measured], &cancel).await?;
+    drop((base, measured));
+    workshop.sandbox.close().await;
     let mut finalized = Finalized {
         run: progress.run.to_string(),
         branch: branch.clone(),

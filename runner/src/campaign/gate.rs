@@ -8,7 +8,7 @@ use autoclave_policies::View;
 
 use super::CampaignError;
 use super::workshop::HostFacts;
-use crate::agent::{AgentProgram, locate};
+use crate::agent::{AgentProgram, locate, mounted};
 use crate::gateway::{Credential, Gateway, GatewayOptions, Prices, TimeLimits, Upstream};
 use crate::marker::{AgentSpec, Protocol};
 use crate::model::Cost;
@@ -68,6 +68,7 @@ impl Gate {
     /// speak no protocol) the agent has no network at all.
     pub async fn open(
         agent: &AgentSpec,
+        is_container: bool,
         service: Option<ModelService>,
         max_cost: Option<Cost>,
         host: &HostFacts,
@@ -75,9 +76,12 @@ impl Gate {
     ) -> Result<Self, CampaignError> {
         let command = agent.command.first().map_or("", String::as_str);
         let program = match agent.protocol {
-            Protocol::ClaudeCode => locate(command, host.path.as_deref())?,
+            Protocol::ClaudeCode if is_container && agent.from_host => {
+                mounted(command, host.path.as_deref())?
+            }
+            Protocol::ClaudeCode if !is_container => locate(command, host.path.as_deref())?,
             // Found inside the sandbox, where it will run.
-            Protocol::None => AgentProgram {
+            Protocol::ClaudeCode | Protocol::None => AgentProgram {
                 host: PathBuf::from(command),
                 view: None,
                 inside: PathBuf::from(command),

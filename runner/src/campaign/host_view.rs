@@ -48,6 +48,38 @@ pub(super) fn plan_request(
     })
 }
 
+/// Returns what `marker` asks of a container: of this machine it sees what `sandbox.read` names
+/// and nothing else; programs come with its image.
+///
+/// # Errors
+///
+/// As those of [`plan_request`].
+pub(super) fn container_request(
+    marker: &Marker,
+    host: &HostFacts,
+) -> Result<PlanRequest, CampaignError> {
+    let spec = &marker.sandbox;
+    let refused = |problem| CampaignError::Marker {
+        marker: marker.name.clone(),
+        problem,
+    };
+    let mut shown = asked_for(spec, host).map_err(refused)?;
+    check_denied(spec, &shown, host.home.as_deref()).map_err(refused)?;
+    shown.sort();
+    shown.dedup();
+    let views = shown.iter().map(|source| View {
+        target: source.clone(),
+        source: source.clone(),
+    });
+    Ok(PlanRequest {
+        views: views.collect(),
+        // What the policy sets points at programs of this machine, which are not there.
+        env: spec.env.clone(),
+        limits: spec.limits,
+        allow_degraded: spec.allow_degraded.clone(),
+    })
+}
+
 /// Returns the paths of `sandbox.read`, all of which must be there.
 fn asked_for(spec: &SandboxSpec, host: &HostFacts) -> Result<Vec<PathBuf>, String> {
     let paths = spec.read.iter().map(|path| {
@@ -148,6 +180,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::sandbox::container::EngineAddress;
     use crate::marker::{Dialect, parse_config};
 
     /// A home with a toolchain, a secret and a link to the secret.
@@ -174,6 +207,10 @@ mod tests {
         let entries = ["tools/bin", ".cargo/bin", "elsewhere"].map(|entry| home.join(entry));
         let host = HostFacts {
             without: Vec::new(),
+            engine: EngineAddress {
+                host: "unix:///nonexistent".into(),
+                certificates: None,
+            },
             home: Some(home.to_owned()),
             path: Some(std::env::join_paths(entries).unwrap()),
             state: PathBuf::new(),

@@ -1,5 +1,6 @@
 //! The loop: does what the pure parts say, and the only place that sees more than one adapter.
 
+mod backend;
 mod berth;
 mod capture;
 mod clean;

@@ -117,7 +117,7 @@ async fn open_and_go(
         ));
     }
     // Everything that can refuse does so before the run's folder exists.
-    let workshop = Workshop::open(repo, request.marker, base, &request.host)?;
+    let workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
     workshop.check_target()?;
     if let Some(service) = &request.service {
         let views = workshop.plan.views.iter().map(|view| view.source.as_path());
@@ -142,6 +142,7 @@ async fn open_and_go(
     let money_left = marker.limits.max_cost_usd.map(|most| most.minus(spent));
     let gate = Gate::open(
         &marker.agent,
+        workshop.is_container(),
         request.service,
         money_left,
         &request.host,
@@ -217,9 +218,14 @@ async fn open_and_go(
         gate,
         progress,
         run,
+        workshop,
+        base,
+        champion,
         ..
     } = campaign;
     gate.close().await;
+    drop((base, champion));
+    workshop.sandbox.close().await;
     let reason = ended?;
     let kept = progress.kept();
     Ok(RunOutcome {

@@ -12,13 +12,14 @@ use autoclave_policies::{
 };
 
 use super::CampaignError;
+use super::backend::{Backend, Chosen, choose};
 use super::berth::Berth;
-use super::host_view::plan_request;
 use crate::event::Executions;
-use crate::marker::{BackendChoice, Marker};
+use crate::marker::Marker;
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{AgentGit, Repo, TreeKind};
-use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox, probe};
+use crate::sandbox::container::EngineAddress;
+use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox};
 use crate::sandbox::{Accept, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
@@ -32,6 +33,8 @@ pub struct HostFacts {
     pub state: PathBuf,
     /// What to do without although the host may have it; simulates lesser hosts.
     pub without: Vec<Feature>,
+    /// Where a container engine is asked for.
+    pub engine: EngineAddress,
 }
 
 /// A marker on a base commit, with the sandbox that fits it.
@@ -49,6 +52,8 @@ pub struct Workshop {
     /// Files that the metric and guard commands name, and that are immutable for it.
     pub harness: Vec<RepoPath>,
     pub sandbox: Box<dyn Sandbox>,
+    /// Why `backend: auto` became what it is; a fragment for people.
+    pub chosen_because: Option<String>,
     /// The submodules of the base commit: their files are in no sandbox.
     pub submodules: Vec<RepoPath>,
     /// What all executions until now took.
@@ -75,20 +80,12 @@ impl Workshop {
     /// [`CampaignError::Refused`] when the host cannot enforce the policy,
     /// [`CampaignError::Marker`] when the marker does not fit the tree, and those of the
     /// repository and the sandbox.
-    pub fn open(
+    pub async fn open(
         repo: Repo,
         marker: Marker,
         base: CommitId,
         host: &HostFacts,
     ) -> Result<Self, CampaignError> {
-        if marker.sandbox.backend == BackendChoice::Container {
-            return Err(CampaignError::Refused {
-                marker: marker.name,
-                refusals: vec![
-                    "the container backend is not built yet; use `backend: process`".into(),
-                ],
-            });
-        }
         let tree = Tree::new(repo.tree(&base)?.into_iter().map(|(path, kind)| {
             let kind = match kind {
                 TreeKind::File { .. } => EntryKind::File,
@@ -105,22 +102,29 @@ impl Workshop {
         let harness = harness_files(&marker, &tree);
         let policy = compile_policy(&marker, harness.clone())?;
         let berth = Berth::take(&host.state)?;
-        let capabilities = probe(&berth.folder(), &host.without);
+        let Chosen {
+            backend,
+            capabilities,
+            request,
+            why,
+        } = choose(&marker, host, &berth).await?;
         let has_mutable = tree
             .entries()
             .any(|(path, _)| policy.class_of(path) == Class::Mutable);
-        let request = plan_request(&marker, host)?;
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
                 marker: marker.name.clone(),
                 refusals: refusals.iter().map(told).collect(),
             }
         })?;
-        let sandbox = ProcessSandbox::new(&ProcessOptions {
-            state: host.state.clone(),
-            run_label: berth.label().to_owned(),
-            without: host.without.clone(),
-        })?;
+        let sandbox: Box<dyn Sandbox> = match backend {
+            Backend::Container(sandbox) => Box::new(sandbox),
+            Backend::Process => Box::new(ProcessSandbox::new(&ProcessOptions {
+                state: host.state.clone(),
+                run_label: berth.label().to_owned(),
+                without: host.without.clone(),
+            })?),
+        };
         Ok(Self {
             repo,
             base,
@@ -131,11 +135,17 @@ impl Workshop {
             limits_each_process: !capabilities.cgroup,
             harness,
             marker,
-            sandbox: Box::new(sandbox),
+            sandbox,
+            chosen_because: why,
             submodules,
             executions: Cell::default(),
             berth,
         })
+    }
+
+    /// Says whether agents run in containers.
+    pub fn is_container(&self) -> bool {
+        self.sandbox.enforcement().backend == "container"
     }
 
     /// Returns what a user should know of the repository before a run.

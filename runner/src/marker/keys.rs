@@ -111,6 +111,7 @@ pub(super) const AGENT: Section = Section {
         "command",
         "protocol",
         "max_turns",
+        "from_host",
     ],
     older: &[
         "name",
@@ -124,6 +125,7 @@ pub(super) const SANDBOX: Section = Section {
     name: "sandbox",
     keys: &[
         "backend",
+        "image",
         "policy",
         "read",
         "env",

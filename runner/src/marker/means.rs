@@ -13,7 +13,7 @@ use super::keys;
 use super::policy_file::{self, Policies};
 use super::size::size;
 use super::values::{
-    cores, count, dollars, filled, host_path, permission_mode, scalar, text, word,
+    boolean, cores, count, dollars, filled, host_path, permission_mode, scalar, text, word,
 };
 use super::{AgentSpec, BackendChoice, LoopLimits, Protocol, SandboxSpec};
 
@@ -86,6 +86,7 @@ pub(super) fn agent(marker: &mut Fields<'_, '_>, loop_model: Option<String>) -> 
         command: vec!["claude".to_owned()],
         protocol: Protocol::ClaudeCode,
         max_turns: None,
+        from_host: false,
     };
     let Some(mut fields) = marker.section("agent", &keys::AGENT) else {
         return agent;
@@ -120,6 +121,7 @@ pub(super) fn agent(marker: &mut Fields<'_, '_>, loop_model: Option<String>) -> 
     ];
     agent.protocol = fields.or("protocol", agent.protocol, word(&protocols));
     agent.max_turns = fields.optional("max_turns", count(1..=MOST));
+    agent.from_host = fields.or("from_host", agent.from_host, boolean);
     agent
 }
 
@@ -135,6 +137,7 @@ fn texts(fields: &mut Fields<'_, '_>, name: &'static str) -> Vec<String> {
 pub(super) fn sandbox(marker: &mut Fields<'_, '_>, policies: &mut Policies<'_>) -> SandboxSpec {
     let mut sandbox = SandboxSpec {
         backend: BackendChoice::Auto,
+        image: super::DEFAULT_IMAGE.to_owned(),
         policy: policy_file::default_policy(),
         read: Vec::new(),
         env: BTreeMap::new(),
@@ -155,6 +158,7 @@ pub(super) fn sandbox(marker: &mut Fields<'_, '_>, policies: &mut Policies<'_>) 
         ("container", BackendChoice::Container),
     ];
     sandbox.backend = fields.or("backend", sandbox.backend, word(&backends));
+    sandbox.image = fields.or("image", sandbox.image, filled);
     if let Some(name) = fields.optional("policy", filled) {
         match policies.named(&name) {
             Ok(policy) => sandbox.policy = policy.unwrap_or(sandbox.policy),

@@ -168,6 +168,9 @@ pub struct AgentSpec {
     pub command: Vec<String>,
     pub protocol: Protocol,
     pub max_turns: Option<u32>,
+    /// In a container, the host's own agent is mounted; otherwise the image has one.
+    #[serde(default)]
+    pub from_host: bool,
 }
 
 /// How an agent is spoken to.
@@ -180,10 +183,16 @@ pub enum Protocol {
     None,
 }
 
+/// The image that `sandbox-images/build` makes.
+pub const DEFAULT_IMAGE: &str = "autoclave/claude-code:2.1.197";
+
 /// Where and with what the executions run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SandboxSpec {
     pub backend: BackendChoice,
+    /// What containers are made of, as the engine names it.
+    #[serde(default)]
+    pub image: String,
     /// As it was when the configuration was read, be it a preset or a file of the checkout.
     pub policy: HostPolicy,
     /// Host paths that are visible read-only; a leading `~/` is the user's home.

@@ -48,6 +48,17 @@ pub(super) fn filled(node: &Node) -> Result<String, Trouble> {
     Ok(text)
 }
 
+/// Reads `true` or `false`.
+pub(super) fn boolean(node: &Node) -> Result<bool, Trouble> {
+    match scalar(node, "true or false")?.meaning() {
+        Meaning::Bool(value) => Ok(value),
+        Meaning::Null | Meaning::Integer(_) | Meaning::Float(_) | Meaning::Text => {
+            let message = format!("expected true or false, found {}", kind(node));
+            Err(Trouble::new(message).hint("write `true` or `false`, without quotes"))
+        }
+    }
+}
+
 /// Reads a finite number.
 pub(super) fn real(node: &Node) -> Result<f64, Trouble> {
     let scalar = scalar(node, "a number")?;

@@ -62,7 +62,7 @@ pub async fn preflight(
         }
     };
     report.ok(Area::Repository, "base commit", base.short());
-    let workshop = match Workshop::open(repo, request.marker, base, request.host) {
+    let workshop = match Workshop::open(repo, request.marker, base, request.host).await {
         Ok(workshop) => workshop,
         Err(error) => {
             report.error(&error);
@@ -79,7 +79,9 @@ pub async fn preflight(
     enforced::check(&workshop, request.config, &mut report);
     let mut emitter = Emitter::unrecorded(reporter);
     let tried = base::check(&workshop, request.host, &mut report, &mut emitter, cancel);
-    match tried.await {
+    let tried = tried.await;
+    workshop.sandbox.close().await;
+    match tried {
         Err(CampaignError::Interrupted) => Err(CampaignError::Interrupted),
         Err(error) => {
             report.error(&error);

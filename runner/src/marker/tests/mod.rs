@@ -82,6 +82,7 @@ fn sample() -> Marker {
             pivots_before_stop: 3,
         },
         agent: AgentSpec {
+            from_host: false,
             name: "default".to_owned(),
             model: Some("sonnet".to_owned()),
             permission_mode: "bypassPermissions".to_owned(),
@@ -92,6 +93,7 @@ fn sample() -> Marker {
             max_turns: Some(50),
         },
         sandbox: SandboxSpec {
+            image: "autoclave/claude-code:2.1.197".into(),
             backend: BackendChoice::Auto,
             policy: policy_file::default_policy(),
             read: texts(&["~/.rustup", "~/.cargo/registry"]),
@@ -146,9 +148,11 @@ fn what_is_left_out_takes_its_default() {
         agent: AgentSpec {
             model: None,
             max_turns: None,
+            from_host: false,
             ..sample().agent
         },
         sandbox: SandboxSpec {
+            image: "autoclave/claude-code:2.1.197".into(),
             read: Vec::new(),
             env: BTreeMap::new(),
             ..sample().sandbox

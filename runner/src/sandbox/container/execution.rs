@@ -29,7 +29,7 @@ use super::status::{Piece, StatusSplitter, parse};
 use super::{Asking, Shared, proof};
 use crate::model::FileKind;
 use crate::sandbox::{
-    Execution, Exit, Finished, GATEWAY_SOCKET, Network, OutputSink, SandboxError, Stream as Of,
+    Execution, Exit, Finished, GATEWAY_SOCKET, Network, OWN_ENV, OutputSink, SandboxError, Stream as Of,
     WORKSPACE,
 };
 
@@ -251,6 +251,7 @@ fn contained(
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let own_path = env.remove("PATH");
+    env.extend(OWN_ENV.map(|(name, value)| (name.to_owned(), value.to_owned())));
     env.extend(execution.plan.env.clone());
     env.extend(execution.env.clone());
     // The image's programs first; then what the policy adds.

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::CampaignError;
@@ -23,8 +24,16 @@ pub(super) struct Berth {
 }
 
 impl Berth {
-    /// Takes a new place in `state`, which exists, and removes those of dead processes.
+    /// Takes a new place in `state`, made private if absent, and removes those of dead processes.
     pub fn take(state: &Path) -> Result<Self, CampaignError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(state)
+            .map_err(|cause| CampaignError::Folder {
+                path: state.to_owned(),
+                cause,
+            })?;
         sweep_dead(state)?;
         loop {
             let label = format!("r{:08x}", super::clock::dice() & 0xffff_ffff);

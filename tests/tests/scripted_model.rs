@@ -19,7 +19,7 @@ fn run_claude(server: &ModelServer, folder: &Path, resume: Option<&str>) -> (Out
     let program = locate(&command, env::var_os("PATH").as_deref())
         .expect("Claude Code is on the PATH or named by AUTOCLAVE_TEST_CLAUDE");
     let spec = AgentSpec {
-            from_host: false,
+        from_host: false,
         name: "claude".to_owned(),
         model: None,
         permission_mode: "bypassPermissions".to_owned(),

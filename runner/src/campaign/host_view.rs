@@ -180,8 +180,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::sandbox::container::EngineAddress;
     use crate::marker::{Dialect, parse_config};
+    use crate::sandbox::container::EngineAddress;
 
     /// A home with a toolchain, a secret and a link to the secret.
     fn home() -> tempfile::TempDir {

@@ -107,7 +107,7 @@ impl Workshop {
             capabilities,
             request,
             why,
-        } = choose(&marker, host, &berth).await?;
+        } = Box::pin(choose(&marker, host, &berth)).await?;
         let has_mutable = tree
             .entries()
             .any(|(path, _)| policy.class_of(path) == Class::Mutable);

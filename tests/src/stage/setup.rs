@@ -21,6 +21,8 @@ pub struct Setup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     Process,
+    /// On the engine and with the image that the test set-up made.
+    Container,
 }
 
 /// Who runs autoclave.
@@ -37,6 +39,25 @@ impl Backend {
     pub fn word(self) -> &'static str {
         match self {
             Self::Process => "process",
+            Self::Container => "container",
+        }
+    }
+
+    /// Says whether whoever runs the tests named this backend in `SKIP_BACKENDS`.
+    pub fn is_skipped(self) -> bool {
+        let skipped = std::env::var("SKIP_BACKENDS").unwrap_or_default();
+        skipped.split(',').any(|name| name == self.word())
+    }
+
+    /// Returns what stands for the backend in a configuration's `sandbox`.
+    pub fn keys(self) -> String {
+        match self {
+            Self::Process => self.word().to_owned(),
+            Self::Container => {
+                let image = std::env::var("AUTOCLAVE_TEST_IMAGE");
+                let image = image.expect("AUTOCLAVE_TEST_IMAGE names the image; tests/run sets it");
+                format!("{}, image: '{image}'", self.word())
+            }
         }
     }
 }
@@ -91,12 +112,22 @@ pub(super) fn path_with(first: &Path) -> OsString {
 
 /// Makes tests of journeys, `fn name(setup: Setup)`, for each row of the table.
 ///
-/// Those of `each_caller` also run for an ordinary user. A journey that is not named is dead code,
+/// Those of `each_caller` also run for an ordinary user; `process_alone` are about what only the
+/// process backend has to do with. A journey that is not named is dead code,
 /// which the compiler tells.
 #[macro_export]
 macro_rules! journeys {
+    (
+        each_backend: [$($one:ident),* $(,)?],
+        each_caller: [$($both:ident),* $(,)?],
+        process_alone: [$($alone:ident),* $(,)?] $(,)?
+    ) => {
+        $crate::journeys!(process_alone, Process, Tester: [$($alone),*]);
+        $crate::journeys!(each_backend: [$($one),*], each_caller: [$($both),*]);
+    };
     (each_backend: [$($one:ident),* $(,)?], each_caller: [$($both:ident),* $(,)?] $(,)?) => {
         $crate::journeys!(process, Process, Tester: [$($one,)* $($both),*]);
+        $crate::journeys!(container, Container, Tester: [$($one,)* $($both),*]);
         $crate::journeys!(process_of_ordinary_user, Process, OrdinaryUser: [$($both),*]);
     };
     ($row:ident, $backend:ident, $caller:ident: []) => {};
@@ -105,6 +136,9 @@ macro_rules! journeys {
             $(#[test]
             fn $journey() {
                 use $crate::stage::{Backend, Caller, Setup};
+                if Backend::$backend.is_skipped() {
+                    return;
+                }
                 super::$journey(Setup { backend: Backend::$backend, caller: Caller::$caller });
             })+
         }

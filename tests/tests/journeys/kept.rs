@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use e2e::stage::{Checkout, KEY, Setup, Stage, descendants, tree};
+use e2e::stage::{Checkout, KEY, Setup, Stage, descendants, processes_with, tree};
 use nix::unistd::geteuid;
 
 use crate::toy;
@@ -150,7 +150,9 @@ impl Watched {
     /// Looks at the descendants of `run` and at all files of the stage.
     fn look(&mut self, stage: &Stage, run: u32) {
         let own = stage.outside("bin/autoclave").display().to_string();
-        for process in descendants(run) {
+        // An engine starts what is in containers; it is no child of ours.
+        let contained = processes_with("/docker/").into_iter();
+        for process in descendants(run).into_iter().chain(contained) {
             // A fork of ours, until it becomes another program, is ourselves.
             if process.arguments.starts_with(&own) {
                 continue;

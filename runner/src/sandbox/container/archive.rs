@@ -236,7 +236,7 @@ fn each(
             continue;
         }
         let mode = entry.header().mode()?;
-        let target = entry.link_name_bytes().map(|name| name.into_owned());
+        let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
         let kind = entry.header().entry_type();
         let size = entry.size();
         let entry = if path.as_bytes().len() > limits.path_bytes {

@@ -29,8 +29,8 @@ use super::status::{Piece, StatusSplitter, parse};
 use super::{Asking, Shared, proof};
 use crate::model::FileKind;
 use crate::sandbox::{
-    Execution, Exit, Finished, GATEWAY_SOCKET, Network, OWN_ENV, OutputSink, SandboxError, Stream as Of,
-    WORKSPACE,
+    Execution, Exit, Finished, GATEWAY_SOCKET, Network, OWN_ENV, OutputSink, SandboxError,
+    Stream as Of, WORKSPACE,
 };
 
 /// How long a container may take from its start to its proof, or from its end to the last word.

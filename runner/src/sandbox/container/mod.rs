@@ -176,8 +176,11 @@ impl Sandbox for ContainerSandbox {
     fn enforcement(&self) -> Enforcement {
         let facts = &self.facts;
         let rootless = if facts.is_rootless { ", rootless" } else { "" };
+        let warning = engine::known_escape(&facts.runtime)
+            .map(|escape| format!("; this runtime is open to {escape}"))
+            .unwrap_or_default();
         let engine = format!(
-            "{}{rootless}, runtime {}, storage {}, cgroup {}",
+            "{}{rootless}, runtime {}, storage {}, cgroup {}{warning}",
             facts.name, facts.runtime, facts.storage_driver, facts.cgroup_version
         );
         Enforcement {

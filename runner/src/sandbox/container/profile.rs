@@ -217,7 +217,7 @@ mod tests {
         for same in [0, 0xffff_ffff] {
             assert!(!is_denied("personality", [same, 0, 0]), "{same:x}");
         }
-        for other in [1, 0x0040_000, 0x0400_000, 0x8000_0000, 0x7fff_ffff] {
+        for other in [1, 0x0004_0000, 0x0040_0000, 0x8000_0000, 0x7fff_ffff] {
             assert!(is_denied("personality", [other, 0, 0]), "{other:x}");
         }
     }

@@ -120,8 +120,7 @@ fn roots(plan: &Plan) -> Vec<Option<RepoPath>> {
     // Sorted by path, so that what is above comes first.
     for grant in &plan.grants {
         let path = match grant {
-            Grant::Tree { path, .. } => Some(path.clone()),
-            Grant::File { path } => Some(path.clone()),
+            Grant::Tree { path, .. } | Grant::File { path } => Some(path.clone()),
             Grant::Open { path } => path.clone(),
         };
         let is_covered = roots.iter().any(|root| match (root, &path) {

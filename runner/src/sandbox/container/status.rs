@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn output_without_end_is_passed_on_and_not_collected() {
         let mut splitter = StatusSplitter::new("n0nce");
-        let pieces = splitter.push(&[b'x'; 100_000]);
+        let pieces = splitter.push(&vec![b'x'; 100_000]);
         assert_eq!(pieces, [Piece::Output(vec![b'x'; 100_000])]);
     }
 }

@@ -1,6 +1,7 @@
 //! One experiment: brief, agent, candidate, guards, metric, verdict.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::CampaignError;
@@ -217,7 +218,7 @@ impl Campaign<'_> {
             let seen = session
                 .finished
                 .remains
-                .changes(self.workshop.accept(), ChangeLimits::default())
+                .changes(Arc::clone(&self.workshop.policy), ChangeLimits::default())
                 .await?;
             changes = merge(changes, seen.accepted);
             attempt.dropped.extend(seen.dropped);

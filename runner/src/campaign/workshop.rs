@@ -19,7 +19,7 @@ use crate::marker::{BackendChoice, Marker};
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{AgentGit, Repo, TreeKind};
 use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox, probe};
-use crate::sandbox::{Accept, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
+use crate::sandbox::{Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
 #[derive(Debug, Clone)]
@@ -105,9 +105,7 @@ impl Workshop {
         let harness = harness_files(&marker, &tree);
         let policy = compile_policy(&marker, harness.clone())?;
         let capabilities = probe(&host.state, &host.without);
-        let has_mutable = tree
-            .entries()
-            .any(|(path, _)| policy.class_of(path) == Class::Mutable);
+        let has_mutable = tree.entries().any(|(path, _)| policy.is_mutable(path));
         let request = plan_request(&marker, host)?;
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
@@ -275,13 +273,7 @@ impl Workshop {
 
     /// Says whether an agent's change of `path` may become part of a candidate.
     pub fn is_mutable(&self, path: &RepoPath) -> bool {
-        self.policy.class_of(path) == Class::Mutable
-    }
-
-    /// Returns the same question for whoever reads changes.
-    pub fn accept(&self) -> Accept {
-        let policy = Arc::clone(&self.policy);
-        Arc::new(move |path| policy.class_of(path) == Class::Mutable)
+        self.policy.is_mutable(path)
     }
 
     fn is_hidden(&self, path: &RepoPath) -> bool {

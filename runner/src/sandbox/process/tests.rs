@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoclave_policies::{Grant, Identity, Level, Limits, Plan, RepoPath};
+use autoclave_policies::{Grant, Identity, Level, Limits, Plan, Policy, PolicyRules, RepoPath};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -195,13 +195,20 @@ impl Bench {
     }
 }
 
-fn mutable(path: &RepoPath) -> bool {
-    path.is_within(&self::path("free")) || *path == self::path("mixed/mutable.txt")
+/// The policy that [`plan`] is compiled from.
+fn policy() -> Arc<Policy> {
+    let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+    let rules = PolicyRules {
+        mutable: texts(&["free/", "mixed/mutable.txt"]),
+        scratch: texts(&["target/"]),
+        ..PolicyRules::default()
+    };
+    Arc::new(Policy::new(&rules).unwrap())
 }
 
 async fn changes(finished: &Finished) -> Changes {
     let limits = ChangeLimits::default();
-    let changes = finished.remains.changes(Arc::new(mutable), limits);
+    let changes = finished.remains.changes(policy(), limits);
     changes.await.unwrap()
 }
 
@@ -695,7 +702,7 @@ async fn what_is_not_a_plain_change_is_dropped_by_name() {
             total_bytes: 1000,
             path_bytes: 100,
         };
-        let found = finished.remains.changes(Arc::new(mutable), limits);
+        let found = finished.remains.changes(policy(), limits);
         let found = found.await.unwrap();
         assert_eq!(found.accepted, [write("free/ok", "ok\n")]);
         let dropped: Vec<_> = found
@@ -714,6 +721,22 @@ async fn what_is_not_a_plain_change_is_dropped_by_name() {
         ];
         expected.retain(|line| has_sockets || !line.ends_with("a socket"));
         assert_eq!(dropped, expected);
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn scratch_is_passed_over_in_silence_and_not_searched() {
+    for bench in benches().await {
+        let script = "mkdir -p target/a/.git; cd target; echo x > a/.git/x; echo x > .gitignore
+            mkfifo pipe; echo x > x; chmod 4755 x; ln x y; ln -s / z; mkdir -m 0 closed
+            echo new > ../free/a.txt";
+        let (finished, output) = bench.shell(script).await;
+        assert_eq!((finished.exit, output.as_str()), (Exit::Code(0), ""));
+        let expected = Changes {
+            accepted: vec![write("free/a.txt", "new\n")],
+            dropped: Vec::new(),
+        };
+        assert_eq!(changes(&finished).await, expected);
     }
 }
 
@@ -803,16 +826,23 @@ fn an_ordinary_user_gets_the_same_sandbox() {
     );
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn changes_are_read_beside_the_runtimes_thread() {
-    let bench = bench().await;
-    let (finished, _) = bench.shell("echo new > free/a.txt").await;
-    let (sender, readers) = std::sync::mpsc::channel();
-    let accept = move |_: &RepoPath| sender.send(std::thread::current().id()).is_ok();
-    let limits = ChangeLimits::default();
-    let found = finished.remains.changes(Arc::new(accept), limits).await;
-    assert_eq!(found.unwrap().accepted, [write("free/a.txt", "new\n")]);
-    assert_ne!(readers.recv().unwrap(), std::thread::current().id());
+#[test]
+fn changes_are_read_beside_the_runtimes_thread() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(1).build();
+    runtime.unwrap().block_on(async {
+        let bench = bench().await;
+        let (finished, _) = bench.shell("echo new > free/a.txt").await;
+        // With the one thread for such work taken, what reads elsewhere can only wait.
+        let (free, until_freed) = std::sync::mpsc::channel::<()>();
+        let taken = tokio::task::spawn_blocking(move || until_freed.recv());
+        let mut found = finished.remains.changes(policy(), ChangeLimits::default());
+        assert!(futures::poll!(&mut found).is_pending());
+        drop(free);
+        assert!(taken.await.unwrap().is_err());
+        let accepted = found.await.unwrap().accepted;
+        assert_eq!(accepted, [write("free/a.txt", "new\n")]);
+    });
 }
 
 /// Runs a test of this file again where no file in memory can be executed; see memfd_create(2).

@@ -17,10 +17,11 @@ use crate::decide::brief::{BriefFacts, brief, rework_brief};
 use crate::decide::judge::PairedRule;
 use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::progress::Strategy;
-use crate::decide::record::{ExperimentRecord, FinishReason, Record};
+use crate::decide::record::{ExperimentRecord, Record};
 use crate::event::EventKind;
 use crate::model::{
-    Change, CommitId, DiscardReason, Dropped, ExperimentNumber, Metric, Usage, Verdict, VoidReason,
+    Change, CommitId, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, Usage,
+    Verdict, VoidReason,
 };
 use crate::sandbox::{ChangeLimits, Snapshot};
 

@@ -1,11 +1,11 @@
 //! Where a run stands, and what it does next: a fold of its ledger.
 
 use crate::model::{
-    CommitId, Cost, Direction, ExperimentNumber, Metric, RunId, Verdict, VoidReason,
+    CommitId, Cost, Direction, ExperimentNumber, FinishReason, Metric, RunId, Verdict, VoidReason,
 };
 
 use super::record::VERSION;
-pub use super::record::{ExperimentRecord, FinishReason, GuardBase, Record};
+pub use super::record::{ExperimentRecord, GuardBase, Record};
 
 /// Experiments in a row that may fail for reasons not theirs before the run stops.
 const INFRASTRUCTURE_FAILURES: usize = 3;

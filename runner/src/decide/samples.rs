@@ -2,9 +2,9 @@
 
 use autoclave_policies::RepoPath;
 
-use crate::decide::record::{ExperimentRecord, FinishReason, GuardBase, Record};
+use crate::decide::record::{ExperimentRecord, GuardBase, Record};
 use crate::model::{
-    CommitId, Cost, Direction, DiscardReason, Dropped, Metric, RunId, Usage, Verdict,
+    CommitId, Cost, Direction, DiscardReason, Dropped, FinishReason, Metric, RunId, Usage, Verdict,
 };
 
 pub(crate) fn metric(value: f64) -> Metric {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use autoclave_policies::yaml::{self, Node};
+use autoclave_policies::yaml::Node;
 use autoclave_policies::{HostPolicy, PRESETS, Problems, RepoPath, Source, lies_in};
 
 use super::Dialect;
@@ -103,22 +103,8 @@ pub(super) fn parse(name: &str, text: &str) -> Result<HostPolicy, Problems> {
         origin: name.to_owned(),
         text: text.to_owned(),
     };
-    let document = match yaml::parse(text) {
-        Ok(document) => document,
-        Err(problem) => {
-            return Err(Problems {
-                source,
-                problems: vec![problem],
-                included: Vec::new(),
-            });
-        }
-    };
-    let mut findings = Findings {
-        dialect: Dialect::Autoclave,
-        problems: document.problems,
-        warnings: Vec::new(),
-    };
-    let mut fields = Fields::open(&mut findings, &document.root, String::new(), &keys::POLICY);
+    let (root, mut findings) = Findings::open(&source, Dialect::Autoclave)?;
+    let mut fields = Fields::open(&mut findings, &root, String::new(), &keys::POLICY);
     let policy = layered(&mut fields, name);
     check_examples(&mut fields, &policy);
     match Problems::new(source, findings.problems) {

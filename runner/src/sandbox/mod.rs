@@ -93,6 +93,29 @@ pub struct Execution<'a> {
     pub cancel: CancellationToken,
 }
 
+impl<'a> Execution<'a> {
+    /// Returns an execution that has what the plan gives and nothing else: no network, no input,
+    /// nobody to cancel it.
+    pub fn offline(
+        snapshot: &'a Snapshot,
+        plan: &'a Plan,
+        argv: Vec<OsString>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            snapshot,
+            plan,
+            argv,
+            env: BTreeMap::new(),
+            stdin: Vec::new(),
+            network: Network::None,
+            views: Vec::new(),
+            timeout,
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
 /// What of the network an execution has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {

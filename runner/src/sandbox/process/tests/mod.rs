@@ -176,17 +176,8 @@ impl Bench {
     }
 
     fn execution(&self, argv: &[&str]) -> Execution<'_> {
-        Execution {
-            snapshot: &self.snapshot,
-            plan: &self.plan,
-            argv: argv.iter().map(OsString::from).collect(),
-            env: BTreeMap::new(),
-            stdin: Vec::new(),
-            network: Network::None,
-            views: Vec::new(),
-            timeout: Duration::from_secs(60),
-            cancel: CancellationToken::new(),
-        }
+        let argv = argv.iter().map(OsString::from).collect();
+        Execution::offline(&self.snapshot, &self.plan, argv, Duration::from_secs(60))
     }
 
     async fn shell(&self, script: &str) -> (Finished, String) {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use autoclave_policies::yaml::Node;
-use autoclave_policies::{HostPolicy, PRESETS, Problems, RepoPath, Source, lies_in};
+use autoclave_policies::{HostPolicy, PRESETS, Problem, Problems, RepoPath, Source, lies_in};
 
 use super::Dialect;
 use super::decode::{Fields, Findings, Trouble};
@@ -85,6 +85,38 @@ fn unknown_preset(name: &str) -> Trouble {
 /// Returns the preset of this name.
 pub fn preset(name: &str) -> Option<HostPolicy> {
     parse(name, preset_text(name)?).ok()
+}
+
+/// Returns the policy that stands on a command line: a preset, or a file in `.autoclave/`.
+///
+/// # Errors
+///
+/// There is none of this name, or every problem of its file.
+pub fn policy_named(name: &str, read: ReadPolicy<'_>) -> Result<HostPolicy, Problems> {
+    let mut policies = Policies {
+        read,
+        problems: Vec::new(),
+    };
+    let trouble = match policies.named(name) {
+        Ok(Some(policy)) => return Ok(policy),
+        Ok(None) => None,
+        Err(trouble) => Some(trouble),
+    };
+    let problem = trouble.map(|trouble| Problem {
+        line: 1,
+        column: 1,
+        key: String::new(),
+        message: trouble.message,
+        hint: trouble.hint,
+    });
+    Err(Problems {
+        source: Source {
+            origin: "--policy".to_owned(),
+            text: name.to_owned(),
+        },
+        problems: problem.into_iter().collect(),
+        included: policies.problems,
+    })
 }
 
 /// Returns the policy of a marker that names none.

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use autoclave_policies::HostPolicy;
 use autoclave_runner::campaign::{CampaignError, HostFacts};
-use autoclave_runner::marker::{ConfigFile, Dialect, Marker, Problems, Status, parse_config};
+use autoclave_runner::marker::{
+    ConfigFile, Dialect, Marker, Problems, Status, parse_config, policy_named,
+};
 use autoclave_runner::repo::Repo;
 use autoclave_runner::sandbox::container::EngineAddress;
 
@@ -113,6 +116,16 @@ pub fn open_repo() -> Result<Repo, Failure> {
         Failure::new(Exit::RepositoryOrLedger, error)
             .hint("Run autoclave inside the checkout of a git repository, or name one with -C.")
     })
+}
+
+/// Returns the policy called `name`: a preset, or a file of the checkout.
+///
+/// # Errors
+///
+/// [`Exit::Usage`] when there is no such policy, or its file is wrong.
+pub fn policy(repo: &Repo, name: &str) -> Result<HostPolicy, Failure> {
+    let read = |path: &str| std::fs::read_to_string(repo.work_dir().join(path));
+    policy_named(name, &read).map_err(|problems| wrong(&problems))
 }
 
 impl Config {

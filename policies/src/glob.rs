@@ -136,6 +136,21 @@ impl Glob {
         states.accepted() || (takes_any_name && states.0[self.components.len() - 1])
     }
 
+    /// Says whether the pattern could match something beneath `directory`, however deep.
+    pub(crate) fn may_match_beneath(&self, directory: &RepoPath) -> bool {
+        let states = self.states_after(Some(directory), self.beneath);
+        let (last, before) = states.0.split_last().expect("there is one more than parts");
+        before.contains(&true) || (*last && self.beneath)
+    }
+
+    /// Says whether the pattern matches all that could be beneath `directory`, however deep.
+    pub(crate) fn matches_all_beneath(&self, directory: &RepoPath) -> bool {
+        let states = self.states_after(Some(directory), self.beneath);
+        let ends_at_any_depth = matches!(self.components.last(), Some(Component::AnyDepth));
+        (states.accepted() && self.beneath)
+            || (ends_at_any_depth && states.0[self.components.len() - 1])
+    }
+
     /// Returns the one path that a pattern without wildcards names.
     pub fn literal(&self) -> Option<RepoPath> {
         self.literal_prefix(self.components.len())

@@ -134,6 +134,20 @@ impl Policy {
         self.class_of(path) == Class::Mutable
     }
 
+    /// Says whether nothing beneath `directory` could ever be kept, because a scratch pattern takes
+    /// all of it and no mutable one reaches in. A protected name in it (`target/.gitignore`) cannot
+    /// be kept either.
+    pub fn is_scratch_throughout(&self, directory: &RepoPath) -> bool {
+        let is_given = matches!(self.class_of(directory), Class::Scratch | Class::ReadOnly);
+        let mut scratch = self.scratch.iter();
+        is_given
+            && scratch.any(|glob| glob.matches_all_beneath(directory))
+            && !self
+                .mutable
+                .iter()
+                .any(|glob| glob.may_match_beneath(directory))
+    }
+
     /// Says whether no new child of `directory` (`None`: the root) could ever be writable, because
     /// a hidden or immutable pattern covers them all.
     pub(crate) fn is_closed(&self, directory: Option<&RepoPath>) -> bool {
@@ -210,6 +224,47 @@ mod tests {
         rules.hidden = list(&["a/b/c"]);
         assert_eq!(class(&rules, "a/b/c"), Class::Hidden);
         assert_eq!(class(&rules, "z"), Class::ReadOnly);
+    }
+
+    #[test]
+    fn scratch_throughout_is_what_no_mutable_pattern_reaches_into() {
+        let is_scratch = |scratch: &str, mutable: &str, at: &str| {
+            let rules = PolicyRules {
+                mutable: list(&[mutable]),
+                scratch: list(&[scratch]),
+                immutable: list(&["target/fixed"]),
+                ..PolicyRules::default()
+            };
+            Policy::new(&rules)
+                .unwrap()
+                .is_scratch_throughout(&path(at))
+        };
+        for (scratch, at) in [
+            ("target/", "target"),
+            ("target/", "target/debug/deps"),
+            ("target/**", "target"),
+            ("**/__pycache__/", "a/b/__pycache__"),
+            ("**/__pycache__/**", "__pycache__"),
+        ] {
+            assert!(is_scratch(scratch, "src/**", at), "{scratch}: {at}");
+        }
+        for (scratch, mutable, at) in [
+            ("target", "src/**", "target"),
+            ("target/*", "src/**", "target"),
+            ("target/", "src/**", "src"),
+            ("target/", "src/**", "target/fixed"),
+            ("**/target/", "src/**", "a"),
+            ("target/", "target/kept.txt", "target"),
+            ("target/", "target/a/b/", "target/a"),
+            ("target/", "**/*.rs", "target/debug"),
+            ("target/", "**", "target"),
+        ] {
+            assert!(
+                !is_scratch(scratch, mutable, at),
+                "{scratch}, {mutable}: {at}"
+            );
+        }
+        assert!(is_scratch("target/", "target/a/b/", "target/c"));
     }
 
     #[test]

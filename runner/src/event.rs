@@ -3,7 +3,9 @@
 use autoclave_policies::Level;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CommitId, Cost, Dropped, ExperimentNumber, Metric, RunId, Usage, Verdict};
+use crate::model::{
+    CommitId, Cost, Dropped, ExperimentNumber, FinishReason, Metric, RunId, Usage, Verdict,
+};
 
 /// One fact of a run. Facts only: nothing of how to show them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -146,7 +148,7 @@ pub enum EventKind {
     },
     RunFinished {
         run: RunId,
-        reason: String,
+        reason: FinishReason,
         kept: u32,
         experiments: u32,
         champion: CommitId,

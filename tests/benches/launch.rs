@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 use autoclave_policies::{Grant, Identity, Level, Limits, Plan, RepoPath};
 use autoclave_runner::model::{FileKind, SnapshotEntry};
 use autoclave_runner::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
-use autoclave_runner::sandbox::{Execution, Exit, Network, OutputSink, Sandbox, Snapshot, Stream};
+use autoclave_runner::sandbox::{Execution, Exit, OutputSink, Sandbox, Snapshot, Stream};
 use tokio::runtime::{Builder, Runtime};
-use tokio_util::sync::CancellationToken;
 
 const ROUNDS: usize = 60;
 const WARM_UP: usize = 3;
@@ -239,17 +238,9 @@ impl Stage {
 
     /// Runs `/bin/true` and removes its sandbox.
     fn launch(&self) -> Outcome<()> {
-        let execution = Execution {
-            snapshot: &self.snapshot,
-            plan: &self.plan,
-            argv: vec![OsString::from("/bin/true")],
-            env: BTreeMap::new(),
-            stdin: Vec::new(),
-            network: Network::None,
-            views: Vec::new(),
-            timeout: Duration::from_secs(60),
-            cancel: CancellationToken::new(),
-        };
+        let argv = vec![OsString::from("/bin/true")];
+        let execution =
+            Execution::offline(&self.snapshot, &self.plan, argv, Duration::from_secs(60));
         let mut output = Nothing;
         let finished = self.sandbox.execute(execution, &mut output);
         let finished = self.runtime.block_on(finished)?;

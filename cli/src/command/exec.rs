@@ -28,6 +28,9 @@ pub struct ExecArgs {
     /// Let paths that match GLOB change; may be given several times
     #[arg(long, value_name = "GLOB", conflicts_with = "marker")]
     write: Vec<String>,
+    /// Show of this machine what the preset NAME or the policy FILE in `.autoclave/` says
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "marker")]
+    policy: Option<String>,
     /// Commit the changes to this new branch
     #[arg(long, value_name = "B")]
     branch: Option<String>,
@@ -58,7 +61,14 @@ fn inner(args: ExecArgs, format: Format) -> Result<Exit, Failure> {
             let marker = project.marker(Some(name))?;
             (project.repo, marker)
         }
-        None => (project::open_repo()?, Marker::for_exec(&args.write)),
+        None => {
+            let repo = project::open_repo()?;
+            let mut marker = Marker::for_exec(&args.write);
+            if let Some(name) = &args.policy {
+                marker.sandbox.policy = project::policy(&repo, name)?;
+            }
+            (repo, marker)
+        }
     };
     let host = project::host_facts()?;
     let mut stdin = Vec::new();

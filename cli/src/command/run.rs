@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use autoclave_runner::campaign::{self, RunRequest};
-use autoclave_runner::decide::progress::FinishReason;
+use autoclave_runner::model::FinishReason;
 use clap::Args;
 
 use crate::diagnostic::Failure;
@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::log::{Log, Logged};
 use crate::output::Format;
 use crate::project::{self, Project};
+use crate::reporter::words;
 use crate::{reporter, runtime, service};
 
 /// Run a marker's experiments, or go on with an unfinished run
@@ -66,11 +67,11 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
             .map_err(|error| project.config.failure(error))
     })?;
     match outcome.reason {
-        FinishReason::Infrastructure => {
-            let message = "several experiments in a row failed for reasons that are not theirs";
-            Err(Failure::new(Exit::UsageLimitOrInfrastructure, message)
-                .hint("`autoclave results` says which; `autoclave run` goes on with the same run."))
-        }
+        FinishReason::Infrastructure => Err(Failure::new(
+            Exit::UsageLimitOrInfrastructure,
+            words::finish(outcome.reason),
+        )
+        .hint("`autoclave results` says which; `autoclave run` goes on with the same run.")),
         _ if outcome.kept == 0 => Ok(Exit::NothingKept),
         _ => Ok(Exit::Done),
     }

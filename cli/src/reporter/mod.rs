@@ -4,7 +4,7 @@ mod json;
 mod style;
 mod terminal;
 mod view;
-mod words;
+pub mod words;
 
 use autoclave_runner::event::Reporter;
 

@@ -1,7 +1,7 @@
 use autoclave_policies::{Level, RepoPath};
 use autoclave_runner::model::{
-    CommitId, Cost, DiscardReason, Dropped, ExperimentNumber, Metric, RunId, Usage, Verdict,
-    VoidReason,
+    CommitId, Cost, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, RunId, Usage,
+    Verdict, VoidReason,
 };
 
 use super::*;
@@ -185,7 +185,7 @@ fn stream() -> Vec<Event> {
         },
         EventKind::RunFinished {
             run,
-            reason: "experiment budget used up".into(),
+            reason: FinishReason::MaxExperiments,
             kept: 1,
             experiments: 2,
             champion: commit('b'),

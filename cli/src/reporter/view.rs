@@ -7,7 +7,7 @@ use autoclave_runner::event::{Event, EventKind};
 use autoclave_runner::model::{Dropped, ExperimentNumber, Metric, Verdict};
 
 use super::style::Style;
-use super::words::{bar, count, one_line, percent, span};
+use super::words::{bar, count, finish, one_line, percent, span};
 use crate::table::{Column, Table};
 
 /// How many characters of foreign text one line shows.
@@ -214,7 +214,7 @@ impl View {
                 String::new(),
                 self.style.strong(&format!(
                     "finished: {}. Kept {kept} of {}, champion {} at {champion_value}",
-                    one_line(reason, TEXT_WIDTH),
+                    finish(*reason),
                     count(*experiments, "experiment"),
                     champion.short()
                 )),

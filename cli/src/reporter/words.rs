@@ -1,5 +1,7 @@
 //! Numbers, times and foreign text in the form people read.
 
+use autoclave_runner::model::FinishReason;
+
 /// Returns foreign text as one line of at most `max` characters that cannot command a terminal:
 /// line breaks are spaces, other control and direction-changing characters are `?`.
 pub fn one_line(text: &str, max: usize) -> String {
@@ -61,6 +63,22 @@ pub fn bar(evidence: f64, threshold: f64) -> String {
     let full = (1..=CELLS).filter(|cell| f64::from(*cell) <= part).count();
     let rest = usize::from(CELLS) - full;
     format!("[{}{}]", "#".repeat(full), "-".repeat(rest))
+}
+
+/// Returns why a run ended, as what has come true.
+pub fn finish(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::MaxExperiments => "all allowed experiments are done",
+        FinishReason::MaxCost => "the allowed cost is spent",
+        FinishReason::TargetReached => "the target is reached",
+        FinishReason::NoGain => "too many experiments in a row were not kept",
+        FinishReason::PivotsExhausted => {
+            "other approaches were tried as often as allowed, and none was kept"
+        }
+        FinishReason::Infrastructure => {
+            "several experiments in a row failed for reasons that are not theirs"
+        }
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,38 @@ fn a_policy_file_narrows_what_is_shown() {
 }
 
 #[test]
+fn a_bare_command_sees_what_its_policy_shows() {
+    let repository = Repository::with_marker(&marker("{}"));
+    repository.script(".cargo/bin/cargo", "#!/bin/sh\necho 5\n");
+    let exec = |policy: &[&str]| repository.run(&[&["exec"], policy, &["--", "cargo"]].concat());
+    assert_eq!(exec(&[]).code, 127);
+    let said = exec(&["--policy", "toolchains"]);
+    assert_eq!((said.code, said.stdout.as_str()), (0, "5\n"));
+    let file = ".autoclave/policy.yaml";
+    repository.write(file, "extends: toolchains\n");
+    assert_eq!(exec(&["--policy", file]).code, 0);
+    repository.write(file, "extends: toolchains\ndeny: [~/.cargo]\n");
+    assert_eq!(exec(&["--policy", file]).code, 127);
+
+    let said = exec(&["--policy", "toolchain"]);
+    assert_eq!(said.code, 125);
+    assert!(
+        said.stderr
+            .contains("--policy:1:1: unknown policy preset `toolchain`"),
+        "{}",
+        said.stderr
+    );
+    repository.write(file, "reed: []\n");
+    let said = exec(&["--policy", file]);
+    assert_eq!(said.code, 125);
+    assert!(
+        said.stderr.contains(".autoclave/policy.yaml:1:1: "),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
 fn problems_of_the_policy_file_are_told_with_those_of_the_configuration() {
     let repository = Repository::with_marker(&marker("{policy: .autoclave/policy.yaml, reed: []}"));
     let policy = "extends: strict\nread: [/srv]\nexamples: {denied: [/usr/bin/env]}\n";

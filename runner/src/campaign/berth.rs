@@ -5,11 +5,11 @@
 //! never used twice, so runs of equally named markers do not meet.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::CampaignError;
+use super::folder::listed;
 use crate::ledger::{Lock, LockError};
 use crate::sandbox::process::sweep;
 
@@ -108,18 +108,8 @@ fn clear(state: &Path, label: &str) {
 }
 
 fn labels(state: &Path) -> Result<Vec<String>, CampaignError> {
-    let failed = |cause| CampaignError::Folder {
-        path: state.to_owned(),
-        cause,
-    };
-    let entries = match fs::read_dir(state) {
-        Ok(entries) => entries,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(cause) => return Err(failed(cause)),
-    };
     let mut labels = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
+    for path in listed(state)? {
         if path.extension().is_some_and(|extension| extension == LOCK)
             && let Some(label) = path.file_stem().and_then(|stem| stem.to_str())
         {

@@ -103,26 +103,58 @@ impl Workshop {
                 evidence,
                 threshold,
             });
-            let (verdict, detail) = match judgement {
+            let verdict = match judgement {
                 Judgement::More => continue,
-                Judgement::Keep { fast: true } => (Verdict::Keep, "far beyond the noise"),
-                Judgement::Keep { fast: false } => (Verdict::Keep, "the evidence suffices"),
-                Judgement::Discard(reason) => {
-                    (Verdict::Discard(reason), "no gain of the size looked for")
-                }
-                Judgement::Inconclusive => (
-                    Verdict::Discard(DiscardReason::Inconclusive),
-                    "the allowed pairs did not decide",
-                ),
+                Judgement::Keep { .. } => Verdict::Keep,
+                Judgement::Discard(reason) => Verdict::Discard(reason),
+                Judgement::Inconclusive => Verdict::Discard(DiscardReason::Inconclusive),
             };
             return Ok(Compared {
                 verdict,
                 value: Some(comparison.candidate_value()),
                 gain: Some(comparison.gain()),
                 pairs: comparison.pairs(),
-                detail: detail.into(),
+                detail: found(judgement, comparison.gain()),
                 output,
             });
         }
+    }
+}
+
+/// Says for people what a comparison has found; `gain` is relative, as a fraction.
+fn found(judgement: Judgement, gain: f64) -> String {
+    match judgement {
+        Judgement::Keep { fast: true } => "far beyond the noise".to_owned(),
+        Judgement::Keep { fast: false } => "the evidence suffices".to_owned(),
+        Judgement::Discard(DiscardReason::Worse) if gain <= -0.001 => {
+            format!("worse by {:.1} %", -100.0 * gain)
+        }
+        Judgement::Discard(DiscardReason::Worse) => "worse by less than 0.1 %".to_owned(),
+        Judgement::Discard(_) => "no gain of the size looked for".to_owned(),
+        Judgement::More | Judgement::Inconclusive => "the allowed pairs did not decide".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_discard_says_what_was_found() {
+        let worse = Judgement::Discard(DiscardReason::Worse);
+        let told = [-1.0, -0.0421, -0.0004, 0.0].map(|gain| found(worse, gain));
+        assert_eq!(
+            told,
+            [
+                "worse by 100.0 %",
+                "worse by 4.2 %",
+                "worse by less than 0.1 %",
+                "worse by less than 0.1 %"
+            ]
+        );
+        assert_eq!(
+            found(Judgement::Discard(DiscardReason::NoGain), -0.01),
+            "no gain of the size looked for"
+        );
     }
 }

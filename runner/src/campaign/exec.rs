@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -73,7 +74,7 @@ pub async fn exec(
     let finished = workshop.execute(execution, output).await?;
     let changes = finished
         .remains
-        .changes(workshop.accept(), ChangeLimits::default())
+        .changes(Arc::clone(&workshop.policy), ChangeLimits::default())
         .await?;
     let commit = match request.branch {
         Some(branch) if !changes.accepted.is_empty() => {

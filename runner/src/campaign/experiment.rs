@@ -1,6 +1,7 @@
 //! One experiment: brief, agent, candidate, guards, metric, verdict.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::CampaignError;
@@ -16,10 +17,11 @@ use crate::decide::brief::{BriefFacts, brief, rework_brief};
 use crate::decide::judge::PairedRule;
 use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::progress::Strategy;
-use crate::decide::record::{ExperimentRecord, FinishReason, Record};
+use crate::decide::record::{ExperimentRecord, Record};
 use crate::event::EventKind;
 use crate::model::{
-    Change, CommitId, DiscardReason, Dropped, ExperimentNumber, Metric, Usage, Verdict, VoidReason,
+    Change, CommitId, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, Usage,
+    Verdict, VoidReason,
 };
 use crate::sandbox::{ChangeLimits, Snapshot};
 
@@ -217,7 +219,7 @@ impl Campaign<'_> {
             let seen = session
                 .finished
                 .remains
-                .changes(self.workshop.accept(), ChangeLimits::default())
+                .changes(Arc::clone(&self.workshop.policy), ChangeLimits::default())
                 .await?;
             changes = merge(changes, seen.accepted);
             attempt.dropped.extend(seen.dropped);

@@ -144,23 +144,28 @@ pub fn list_runs(runs_dir: &Path) -> Result<Vec<RunId>, CampaignError> {
 
 /// Returns the folders under `runs_dir`, in no order; what has another name than a run is passed over.
 pub(super) fn folders(runs_dir: &Path) -> Result<Vec<(RunId, PathBuf)>, CampaignError> {
-    let folder_error = |cause| CampaignError::Folder {
-        path: runs_dir.to_owned(),
-        cause,
-    };
-    let entries = match fs::read_dir(runs_dir) {
-        Ok(entries) => entries,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(cause) => return Err(folder_error(cause)),
-    };
     let mut runs = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(folder_error)?;
-        if entry.path().is_dir()
-            && let Ok(name) = entry.file_name().into_string()
+    for path in listed(runs_dir)? {
+        if path.is_dir()
+            && let Some(name) = path.file_name().and_then(|name| name.to_str())
         {
-            runs.push((RunId::from(name), entry.path()));
+            runs.push((RunId::from(name.to_owned()), path));
         }
     }
     Ok(runs)
+}
+
+/// Returns the paths in `folder`, in no order; none where there is no such folder.
+pub(super) fn listed(folder: &Path) -> Result<Vec<PathBuf>, CampaignError> {
+    let failed = |cause| CampaignError::Folder {
+        path: folder.to_owned(),
+        cause,
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(failed(cause)),
+    };
+    let paths = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
+    paths.collect()
 }

@@ -1,6 +1,5 @@
 //! One reading of a metric or guard, each in a fresh sandbox.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -11,7 +10,7 @@ use super::workshop::Workshop;
 use crate::decide::extract;
 use crate::marker::{Extract, GuardSpec};
 use crate::model::{Direction, Metric};
-use crate::sandbox::{Execution, Exit, Finished, Network, Snapshot};
+use crate::sandbox::{Execution, Exit, Finished, Snapshot};
 
 /// How much of a harness's output an extract filter sees: the last 16 MiB.
 const EXTRACT_BYTES: usize = 16 << 20;
@@ -55,16 +54,11 @@ impl Workshop {
         cancel: &CancellationToken,
         output: &mut Capture,
     ) -> Result<Finished, CampaignError> {
+        let argv = ["sh", "-c", command].map(Into::into).to_vec();
         let execution = Execution {
-            snapshot,
-            plan: &self.plan,
-            argv: ["sh", "-c", command].map(Into::into).to_vec(),
-            env: BTreeMap::new(),
             stdin,
-            network: Network::None,
-            views: Vec::new(),
-            timeout,
             cancel: cancel.clone(),
+            ..Execution::offline(snapshot, &self.plan, argv, timeout)
         };
         self.to_its_end(execution, output).await
     }
@@ -82,16 +76,10 @@ impl Workshop {
         cancel: &CancellationToken,
         output: &mut Capture,
     ) -> Result<Finished, CampaignError> {
+        let argv = words.into_iter().map(Into::into).collect();
         let execution = Execution {
-            snapshot,
-            plan: &self.plan,
-            argv: words.into_iter().map(Into::into).collect(),
-            env: BTreeMap::new(),
-            stdin: Vec::new(),
-            network: Network::None,
-            views: Vec::new(),
-            timeout,
             cancel: cancel.clone(),
+            ..Execution::offline(snapshot, &self.plan, argv, timeout)
         };
         self.to_its_end(execution, output).await
     }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::CampaignError;
 use super::folder::{RunFolder, list_runs};
 use crate::decide::progress::Progress;
-use crate::decide::record::{FinishReason, Record};
+use crate::decide::record::Record;
 use crate::ledger::{self, Holder, Lock, LockError};
 use crate::marker::Marker;
-use crate::model::{CommitId, RunId};
+use crate::model::{CommitId, FinishReason, RunId};
 
 /// What `run` does with the marker's newest run.
 #[derive(Debug, PartialEq)]

@@ -15,12 +15,12 @@ use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
 use super::workshop::{Base, HostFacts, Workshop};
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
-use crate::decide::record::{FinishReason, GuardBase, Record, VERSION};
+use crate::decide::record::{GuardBase, Record, VERSION};
 use crate::decide::{ideas, noise};
 use crate::event::{EventKind, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
-use crate::model::{Cost, RunId};
+use crate::model::{Cost, FinishReason, RunId};
 use crate::repo::Repo;
 use crate::sandbox::Snapshot;
 
@@ -306,7 +306,7 @@ impl Campaign<'_> {
                     }
                     self.emitter.emit(EventKind::RunFinished {
                         run: self.run.clone(),
-                        reason: reason.to_string(),
+                        reason,
                         kept: self.progress.kept(),
                         experiments: self.progress.counted(),
                         champion: self.progress.champion.clone(),

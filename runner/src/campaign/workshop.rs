@@ -20,7 +20,7 @@ use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{AgentGit, Repo, TreeKind};
 use crate::sandbox::container::EngineAddress;
 use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox};
-use crate::sandbox::{Accept, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
+use crate::sandbox::{Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
 #[derive(Debug, Clone)]
@@ -108,9 +108,7 @@ impl Workshop {
             request,
             why,
         } = Box::pin(choose(&marker, host, &berth)).await?;
-        let has_mutable = tree
-            .entries()
-            .any(|(path, _)| policy.class_of(path) == Class::Mutable);
+        let has_mutable = tree.entries().any(|(path, _)| policy.is_mutable(path));
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
                 marker: marker.name.clone(),
@@ -285,13 +283,7 @@ impl Workshop {
 
     /// Says whether an agent's change of `path` may become part of a candidate.
     pub fn is_mutable(&self, path: &RepoPath) -> bool {
-        self.policy.class_of(path) == Class::Mutable
-    }
-
-    /// Returns the same question for whoever reads changes.
-    pub fn accept(&self) -> Accept {
-        let policy = Arc::clone(&self.policy);
-        Arc::new(move |path| policy.class_of(path) == Class::Mutable)
+        self.policy.is_mutable(path)
     }
 
     fn is_hidden(&self, path: &RepoPath) -> bool {

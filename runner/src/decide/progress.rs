@@ -1,11 +1,11 @@
 //! Where a run stands, and what it does next: a fold of its ledger.
 
 use crate::model::{
-    CommitId, Cost, Direction, ExperimentNumber, Metric, RunId, Verdict, VoidReason,
+    CommitId, Cost, Direction, ExperimentNumber, FinishReason, Metric, RunId, Verdict, VoidReason,
 };
 
 use super::record::VERSION;
-pub use super::record::{ExperimentRecord, FinishReason, GuardBase, Record};
+pub use super::record::{ExperimentRecord, GuardBase, Record};
 
 /// Experiments in a row that may fail for reasons not theirs before the run stops.
 const INFRASTRUCTURE_FAILURES: usize = 3;
@@ -340,20 +340,11 @@ fn count<T>(items: impl Iterator<Item = T>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::samples::{baseline, commit, experiment, kept, metric, opened, started};
+    use crate::decide::samples::{
+        BUDGET, baseline, commit, experiment, kept, metric, opened, started,
+    };
     use crate::model::DiscardReason;
 
-    const BUDGET: Budget = Budget {
-        max_experiments: 100,
-        max_cost: None,
-        target: None,
-        direction: Direction::Lower,
-        stop_after_no_gain: 15,
-        refine_after: 3,
-        pivot_after: 5,
-        pivots_before_outside: 2,
-        pivots_before_stop: 3,
-    };
     const NO_GAIN: Verdict = Verdict::Discard(DiscardReason::NoGain);
     const BROKEN: Verdict = Verdict::Void(VoidReason::Infrastructure);
 

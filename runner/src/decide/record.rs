@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CommitId, Direction, Dropped, ExperimentNumber, Metric, RunId, Usage, Verdict};
+use crate::model::{
+    CommitId, Direction, Dropped, ExperimentNumber, FinishReason, Metric, RunId, Usage, Verdict,
+};
 
 /// The version of the ledger's format that is written.
 pub const VERSION: u32 = 1;
@@ -78,41 +80,6 @@ pub struct ExperimentRecord {
     pub detail: String,
 }
 
-/// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FinishReason {
-    MaxExperiments,
-    MaxCost,
-    TargetReached,
-    /// Too many experiments in a row without a keep.
-    NoGain,
-    /// Other approaches were asked for as often as allowed, without a keep.
-    PivotsExhausted,
-    /// Several experiments in a row failed for reasons that are not theirs.
-    Infrastructure,
-}
-
-impl FinishReason {
-    /// Returns the reason in its serialized spelling.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MaxExperiments => "max_experiments",
-            Self::MaxCost => "max_cost",
-            Self::TargetReached => "target_reached",
-            Self::NoGain => "no_gain",
-            Self::PivotsExhausted => "pivots_exhausted",
-            Self::Infrastructure => "infrastructure",
-        }
-    }
-}
-
-impl std::fmt::Display for FinishReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,20 +111,5 @@ mod tests {
             serde_json::from_str::<Record>(line).unwrap(),
             Record::RunReopened
         );
-    }
-
-    #[test]
-    fn finish_reasons_are_spelled_as_they_are_serialized() {
-        for reason in [
-            FinishReason::MaxExperiments,
-            FinishReason::MaxCost,
-            FinishReason::TargetReached,
-            FinishReason::NoGain,
-            FinishReason::PivotsExhausted,
-            FinishReason::Infrastructure,
-        ] {
-            let json = serde_json::to_string(&reason).unwrap();
-            assert_eq!(json, format!("\"{reason}\""));
-        }
     }
 }

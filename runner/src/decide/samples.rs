@@ -2,9 +2,22 @@
 
 use autoclave_policies::RepoPath;
 
-use crate::decide::record::{ExperimentRecord, FinishReason, GuardBase, Record};
+use crate::decide::progress::Budget;
+use crate::decide::record::{ExperimentRecord, GuardBase, Record};
 use crate::model::{
-    CommitId, Cost, Direction, DiscardReason, Dropped, Metric, RunId, Usage, Verdict,
+    CommitId, Cost, Direction, DiscardReason, Dropped, FinishReason, Metric, RunId, Usage, Verdict,
+};
+
+pub(crate) const BUDGET: Budget = Budget {
+    max_experiments: 100,
+    max_cost: None,
+    target: None,
+    direction: Direction::Lower,
+    stop_after_no_gain: 15,
+    refine_after: 3,
+    pivot_after: 5,
+    pivots_before_outside: 2,
+    pivots_before_stop: 3,
 };
 
 pub(crate) fn metric(value: f64) -> Metric {

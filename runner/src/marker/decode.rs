@@ -1,7 +1,7 @@
 //! Reads mappings field by field, collecting every problem.
 
-use autoclave_policies::Problem;
-use autoclave_policies::yaml::{Meaning, Node, Value};
+use autoclave_policies::yaml::{self, Meaning, Node, Value};
+use autoclave_policies::{Problem, Problems, Source};
 
 use super::Dialect;
 use super::keys::{self, Section};
@@ -37,6 +37,29 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    /// Reads a file as YAML: its root, and what is wrong up to here.
+    ///
+    /// # Errors
+    ///
+    /// The first problem of a file that is not YAML.
+    pub fn open(source: &Source, dialect: Dialect) -> Result<(Node, Self), Problems> {
+        match yaml::parse(&source.text) {
+            Ok(document) => Ok((
+                document.root,
+                Self {
+                    dialect,
+                    problems: document.problems,
+                    warnings: Vec::new(),
+                },
+            )),
+            Err(problem) => Err(Problems {
+                source: source.clone(),
+                problems: vec![problem],
+                included: Vec::new(),
+            }),
+        }
+    }
+
     pub fn problem(&mut self, node: &Node, key: &str, trouble: Trouble) {
         self.problems.push(place(node, key, trouble));
     }

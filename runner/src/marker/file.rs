@@ -1,6 +1,6 @@
 //! The configuration file as a whole.
 
-use autoclave_policies::yaml::{self, Node, Value};
+use autoclave_policies::yaml::{Node, Value};
 use autoclave_policies::{Problem, Problems, Source};
 
 use super::decode::{Fields, Findings, Trouble, kind};
@@ -48,32 +48,13 @@ pub fn parse_config(
         origin: origin.to_owned(),
         text: text.to_owned(),
     };
-    let document = match yaml::parse(text) {
-        Ok(document) => document,
-        Err(problem) => {
-            return Err(Problems {
-                source,
-                problems: vec![problem],
-                included: Vec::new(),
-            });
-        }
-    };
-    let mut findings = Findings {
-        dialect,
-        problems: document.problems,
-        warnings: Vec::new(),
-    };
+    let (root, mut findings) = Findings::open(&source, dialect)?;
     let mut mutable_globs = Vec::new();
     let mut policies = Policies {
         read: read_policy,
         problems: Vec::new(),
     };
-    let markers = read_markers(
-        &mut findings,
-        &document.root,
-        &mut mutable_globs,
-        &mut policies,
-    );
+    let markers = read_markers(&mut findings, &root, &mut mutable_globs, &mut policies);
     findings
         .warnings
         .sort_by_key(|warning| (warning.line, warning.column));

@@ -28,7 +28,7 @@ use crate::model::{Cost, Direction, Metric};
 
 pub use duration::parse_duration;
 pub use file::{ConfigFile, GlobPlace, parse_config};
-pub use policy_file::{ReadPolicy, preset};
+pub use policy_file::{ReadPolicy, policy_named, preset};
 pub use schema::SCHEMA;
 pub use template::{TemplateFacts, template};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use autoclave_policies::yaml::{self, Node};
-use autoclave_policies::{HostPolicy, PRESETS, Problems, RepoPath, Source, lies_in};
+use autoclave_policies::yaml::Node;
+use autoclave_policies::{HostPolicy, PRESETS, Problem, Problems, RepoPath, Source, lies_in};
 
 use super::Dialect;
 use super::decode::{Fields, Findings, Trouble};
@@ -87,6 +87,38 @@ pub fn preset(name: &str) -> Option<HostPolicy> {
     parse(name, preset_text(name)?).ok()
 }
 
+/// Returns the policy that stands on a command line: a preset, or a file in `.autoclave/`.
+///
+/// # Errors
+///
+/// There is none of this name, or every problem of its file.
+pub fn policy_named(name: &str, read: ReadPolicy<'_>) -> Result<HostPolicy, Problems> {
+    let mut policies = Policies {
+        read,
+        problems: Vec::new(),
+    };
+    let trouble = match policies.named(name) {
+        Ok(Some(policy)) => return Ok(policy),
+        Ok(None) => None,
+        Err(trouble) => Some(trouble),
+    };
+    let problem = trouble.map(|trouble| Problem {
+        line: 1,
+        column: 1,
+        key: String::new(),
+        message: trouble.message,
+        hint: trouble.hint,
+    });
+    Err(Problems {
+        source: Source {
+            origin: "--policy".to_owned(),
+            text: name.to_owned(),
+        },
+        problems: problem.into_iter().collect(),
+        included: policies.problems,
+    })
+}
+
 /// Returns the policy of a marker that names none.
 pub(super) fn default_policy() -> HostPolicy {
     let (name, text) = PRESETS[0];
@@ -103,22 +135,8 @@ pub(super) fn parse(name: &str, text: &str) -> Result<HostPolicy, Problems> {
         origin: name.to_owned(),
         text: text.to_owned(),
     };
-    let document = match yaml::parse(text) {
-        Ok(document) => document,
-        Err(problem) => {
-            return Err(Problems {
-                source,
-                problems: vec![problem],
-                included: Vec::new(),
-            });
-        }
-    };
-    let mut findings = Findings {
-        dialect: Dialect::Autoclave,
-        problems: document.problems,
-        warnings: Vec::new(),
-    };
-    let mut fields = Fields::open(&mut findings, &document.root, String::new(), &keys::POLICY);
+    let (root, mut findings) = Findings::open(&source, Dialect::Autoclave)?;
+    let mut fields = Fields::open(&mut findings, &root, String::new(), &keys::POLICY);
     let policy = layered(&mut fields, name);
     check_examples(&mut fields, &policy);
     match Problems::new(source, findings.problems) {

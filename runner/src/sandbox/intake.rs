@@ -1,15 +1,17 @@
 //! Which of the changes that an execution made are taken, within which limits.
 
-use autoclave_policies::RepoPath;
+use std::sync::Arc;
 
-use super::{Accept, ChangeLimits, Changes};
+use autoclave_policies::{Class, Policy, RepoPath};
+
+use super::{ChangeLimits, Changes};
 use crate::model::{Change, ChangeKind, Dropped};
 
 const MAX_DROPPED: usize = 1000;
 
 /// Takes changes one by one, whatever backend found them.
 pub struct Intake {
-    accept: Accept,
+    policy: Arc<Policy>,
     limits: ChangeLimits,
     bytes: u64,
     accepted: Vec<Change>,
@@ -18,9 +20,9 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub fn new(accept: Accept, limits: ChangeLimits) -> Self {
+    pub fn new(policy: Arc<Policy>, limits: ChangeLimits) -> Self {
         Self {
-            accept,
+            policy,
             limits,
             bytes: 0,
             accepted: Vec::new(),
@@ -29,16 +31,19 @@ impl Intake {
         }
     }
 
-    /// Takes a change of `path`, or drops it by name.
+    /// Takes a change of `path`, passes over it where that is scratch, or drops it by name.
     pub fn take(&mut self, path: RepoPath, kind: ChangeKind) {
         let size = match &kind {
             ChangeKind::Write { bytes, .. } => bytes.len() as u64,
             ChangeKind::Link { .. } | ChangeKind::Delete => 0,
         };
-        if !(self.accept)(&path) {
+        if self.policy.class_of(&path) == Class::Scratch {
+            return;
+        }
+        if !self.policy.is_mutable(&path) {
             self.drop(&path, "not mutable");
         } else if let ChangeKind::Link { target } = &kind
-            && !resolve(&path, target).is_some_and(|target| (self.accept)(&target))
+            && !resolve(&path, target).is_some_and(|target| self.policy.is_mutable(&target))
         {
             self.drop(&path, "a link that leaves the mutable set");
         } else if self.accepted.len() >= self.limits.entries {
@@ -51,8 +56,11 @@ impl Intake {
         }
     }
 
-    /// Drops a change; `why` is a fragment for people.
+    /// Drops a change, except of scratch; `why` is a fragment for people.
     pub fn drop(&mut self, path: &RepoPath, why: &str) {
+        if self.policy.class_of(path) == Class::Scratch {
+            return;
+        }
         if self.dropped.len() < MAX_DROPPED {
             self.dropped.push(Dropped {
                 path: path.clone(),

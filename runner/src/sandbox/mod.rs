@@ -8,9 +8,10 @@ pub mod process;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use autoclave_policies::{Level, Plan, RepoPath};
+use autoclave_policies::{Level, Plan, Policy, RepoPath};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -98,6 +99,29 @@ pub struct Execution<'a> {
     pub cancel: CancellationToken,
 }
 
+impl<'a> Execution<'a> {
+    /// Returns an execution that has what the plan gives and nothing else: no network, no input,
+    /// nobody to cancel it.
+    pub fn offline(
+        snapshot: &'a Snapshot,
+        plan: &'a Plan,
+        argv: Vec<OsString>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            snapshot,
+            plan,
+            argv,
+            env: BTreeMap::new(),
+            stdin: Vec::new(),
+            network: Network::None,
+            views: Vec::new(),
+            timeout,
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
 /// What of the network an execution has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
@@ -150,16 +174,17 @@ pub struct Finished {
 pub trait Remains: Send {
     /// Reads what was changed in the workspace, without following links, within `limits`.
     ///
-    /// `accept` says what may be accepted: it is asked for every added, modified or deleted
-    /// path, and for the target of every link. `.git` is never looked at. Unchanged bytes under a
-    /// changed time, owner or mode are no change. Order: by path. Does not block the runtime.
+    /// `policy` says of every added, modified or deleted path what becomes of it: mutable ones are
+    /// accepted, scratch is passed over in silence, all else is dropped by name. A link is accepted
+    /// where its target is mutable, too. `.git` is never looked at. Unchanged bytes under a changed
+    /// time, owner or mode are no change. Order: by path. Does not block the runtime.
     ///
     /// # Errors
     ///
     /// [`SandboxError::Io`] when the files cannot be read.
     fn changes(
         &self,
-        accept: Accept,
+        policy: Arc<Policy>,
         limits: ChangeLimits,
     ) -> BoxFuture<'_, Result<Changes, SandboxError>>;
 
@@ -171,9 +196,6 @@ pub trait Remains: Send {
     /// [`SandboxError::Io`] when the files cannot be copied.
     fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>>;
 }
-
-/// Says which paths may change. Shared with the thread that reads the changes.
-pub type Accept = std::sync::Arc<dyn Fn(&RepoPath) -> bool + Send + Sync>;
 
 /// How much an execution may have changed before the rest is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! What surrounds agent and measurement: `prepare`, `hidden`, `scratch`, `metric.build`.
 
+use std::fs;
+
 use e2e::stage::Setup;
+use serde_json::{Value, json};
 
 e2e::journeys!(
     each_backend: [],
@@ -80,6 +83,23 @@ fn prepare_hidden_scratch_and_build_each_reach_whom_they_should(setup: Setup) {
     assert_eq!(
         stage.git(&["diff", "--name-only", "main", "autoclave/smaller"]),
         "src/number.txt\nsrc/seen.txt"
+    );
+    // Nor is it told of: a build writes thousands of such files.
+    let ledger = stage.ledger();
+    let dropped = ledger.iter().find_map(|line| line.get("dropped"));
+    assert_eq!(dropped, Some(&json!([])));
+    let report = stage.outside("home/report.json");
+    let report = report.to_str().unwrap();
+    let script = "mkdir out/deep; echo left > out/deep/left; echo left > out/.gitignore";
+    stage
+        .autoclave(&[
+            "exec", "-m", "smaller", "--report", report, "--", "sh", "-c", script,
+        ])
+        .expect(0);
+    let report: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(
+        (&report["changes"], &report["dropped"]),
+        (&json!([]), &json!([]))
     );
     // One build a side: all readings of a side are equal, to the last digit.
     let values = |event: &str, field: &str| -> Vec<f64> {

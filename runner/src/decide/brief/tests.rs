@@ -1,20 +1,13 @@
 //! Briefs as agents read them.
 
 use super::*;
-use crate::decide::samples::{experiment, kept, metric};
+use crate::decide::samples::{self, experiment, kept, metric};
 use crate::marker::{Dialect, parse_config};
 use crate::model::{DiscardReason, Verdict, VoidReason};
 
 const BUDGET: Budget = Budget {
     max_experiments: 10,
-    max_cost: None,
-    target: None,
-    direction: Direction::Lower,
-    stop_after_no_gain: 15,
-    refine_after: 3,
-    pivot_after: 5,
-    pivots_before_outside: 2,
-    pivots_before_stop: 3,
+    ..samples::BUDGET
 };
 
 fn marker() -> Marker {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use autoclave_policies::{Grant, Plan, RepoPath};
+use autoclave_policies::{Grant, Plan, Policy, RepoPath};
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
@@ -17,7 +17,7 @@ use super::image::Container;
 use super::snapshot::Frozen;
 use crate::model::ChangeKind;
 use crate::sandbox::intake::Intake;
-use crate::sandbox::{Accept, ChangeLimits, Changes, Remains, SandboxError, Snapshot, WORKSPACE};
+use crate::sandbox::{ChangeLimits, Changes, Remains, SandboxError, Snapshot, WORKSPACE};
 
 /// The files of a container in which nothing runs any more.
 pub struct ContainerRemains {
@@ -30,13 +30,19 @@ pub struct ContainerRemains {
 impl Remains for ContainerRemains {
     fn changes(
         &self,
-        accept: Accept,
+        policy: Arc<Policy>,
         limits: ChangeLimits,
     ) -> BoxFuture<'_, Result<Changes, SandboxError>> {
         Box::pin(async move {
             let manifest = Arc::new(self.frozen.manifest(&self.shared, &self.plan).await?);
-            let mut intake = Intake::new(accept, limits);
-            for root in roots(&self.plan) {
+            let mut roots = roots(&self.plan);
+            // Build output is not worth its way here.
+            roots.retain(|root| {
+                let scratch = |root: &RepoPath| policy.is_scratch_throughout(root);
+                !root.as_ref().is_some_and(scratch)
+            });
+            let mut intake = Intake::new(policy, limits);
+            for root in roots {
                 let (manifest, of) = (Arc::clone(&manifest), root.clone());
                 let read = ReadLimits {
                     changed_bytes: limits.total_bytes,

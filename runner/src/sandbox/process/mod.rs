@@ -1,6 +1,7 @@
 //! The process backend: namespaces, an overlay, ownership, Landlock and seccomp.
 
 mod cgroup;
+mod describe;
 mod enforcement;
 mod etc;
 mod ground;
@@ -21,6 +22,7 @@ mod slot;
 mod stack;
 mod unmounted;
 mod upper;
+mod watch;
 
 use std::any::Any;
 use std::fs::{self, Permissions};

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use autoclave_policies::Policy;
 use futures::future::BoxFuture;
 
 use super::hull::Hull;
 use super::layer::{Layer, Layers};
 use super::upper::{self, Holds};
 use super::{Shared, blocking, keep};
-use crate::sandbox::{Accept, ChangeLimits, Changes, Remains, SandboxError, Snapshot};
+use crate::sandbox::{ChangeLimits, Changes, Remains, SandboxError, Snapshot};
 
 /// The files of a sandbox in which nothing runs any more.
 pub struct ProcessRemains {
@@ -26,11 +27,11 @@ pub struct ProcessRemains {
 impl Remains for ProcessRemains {
     fn changes(
         &self,
-        accept: Accept,
+        policy: Arc<Policy>,
         limits: ChangeLimits,
     ) -> BoxFuture<'_, Result<Changes, SandboxError>> {
         let (upper, holds, layers) = (self.upper.clone(), self.holds, self.layers.clone());
-        let read = move || upper::changes((&upper, holds), &layers, &*accept, limits);
+        let read = move || upper::changes((&upper, holds), &layers, &policy, limits);
         Box::pin(blocking(read))
     }
 
@@ -52,7 +53,11 @@ impl Remains for ProcessRemains {
 pub struct Untouched(pub Vec<Arc<Layer>>);
 
 impl Remains for Untouched {
-    fn changes(&self, _: Accept, _: ChangeLimits) -> BoxFuture<'_, Result<Changes, SandboxError>> {
+    fn changes(
+        &self,
+        _: Arc<Policy>,
+        _: ChangeLimits,
+    ) -> BoxFuture<'_, Result<Changes, SandboxError>> {
         Box::pin(std::future::ready(Ok(Changes::default())))
     }
 

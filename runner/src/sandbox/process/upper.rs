@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use autoclave_policies::RepoPath;
+use autoclave_policies::{Class, Policy, RepoPath};
 
 use super::layer::{During, Layer, is_opaque, is_whiteout};
 use super::stack::Stack;
@@ -43,14 +43,14 @@ const CLOCK_TICK: Duration = Duration::from_secs(2);
 pub fn changes(
     (upper, holds): (&Path, Holds),
     layers: &[Arc<Layer>],
-    accept: &dyn Fn(&RepoPath) -> bool,
+    policy: &Policy,
     limits: ChangeLimits,
 ) -> Result<Changes, SandboxError> {
     let mut reader = Reader {
         upper: upper.join(WORKSPACE),
         holds,
         lower: Stack(layers),
-        accept,
+        policy,
         limits,
         bytes: 0,
         accepted: Vec::new(),
@@ -72,7 +72,7 @@ struct Reader<'a> {
     upper: PathBuf,
     holds: Holds,
     lower: Stack<'a>,
-    accept: &'a dyn Fn(&RepoPath) -> bool,
+    policy: &'a Policy,
     limits: ChangeLimits,
     bytes: u64,
     accepted: Vec<Change>,
@@ -140,12 +140,16 @@ impl Reader<'_> {
             if before.is_some_and(|(before, _)| !before.is_dir()) {
                 self.delete(path);
             }
-            self.children(Some(path))?;
+            if !self.policy.is_scratch_throughout(path) {
+                self.children(Some(path))?;
+            }
         } else {
             if before.as_ref().is_some_and(|(before, _)| before.is_dir()) {
                 self.deleted(path);
             }
-            if kind.is_file() {
+            if self.policy.class_of(path) == Class::Scratch {
+                // Not compared either: a build leaves much of it.
+            } else if kind.is_file() {
                 self.file(path, &host, &found, before)?;
             } else if kind.is_symlink() {
                 self.link(path, &host, before)?;
@@ -178,7 +182,7 @@ impl Reader<'_> {
         {
             return Ok(());
         }
-        if !(self.accept)(path) {
+        if !self.policy.is_mutable(path) {
             self.drop(path, "not mutable");
         } else if is_special {
             self.drop(path, "a set-user-ID or set-group-ID file");
@@ -235,11 +239,11 @@ impl Reader<'_> {
             return Ok(());
         }
         let target = target.into_os_string().into_vec();
-        if !(self.accept)(path) {
+        if !self.policy.is_mutable(path) {
             self.drop(path, "not mutable");
         } else if self.accepted.len() >= self.limits.entries {
             self.drop(path, "more changes than allowed");
-        } else if resolve(path, &target).is_some_and(|target| (self.accept)(&target)) {
+        } else if resolve(path, &target).is_some_and(|target| self.policy.is_mutable(&target)) {
             self.accepted.push(Change {
                 path: path.clone(),
                 kind: ChangeKind::Link { target },
@@ -259,6 +263,9 @@ impl Reader<'_> {
             self.delete(path);
             return;
         }
+        if self.policy.is_scratch_throughout(path) {
+            return;
+        }
         for name in self.lower.names(&lower(Some(path))) {
             if let Some(path) = child(Some(path), &name) {
                 self.deleted(&path);
@@ -267,7 +274,7 @@ impl Reader<'_> {
     }
 
     fn delete(&mut self, path: &RepoPath) {
-        if !(self.accept)(path) {
+        if !self.policy.is_mutable(path) {
             self.drop(path, "not mutable");
         } else if self.accepted.len() >= self.limits.entries {
             self.drop(path, "more changes than allowed");
@@ -279,7 +286,11 @@ impl Reader<'_> {
         }
     }
 
+    /// Names what was not taken, unless it was scratch: nobody expects that to be kept.
     fn drop(&mut self, path: &RepoPath, why: &str) {
+        if self.policy.class_of(path) == Class::Scratch {
+            return;
+        }
         if self.dropped.len() < MAX_DROPPED {
             self.dropped.push(Dropped {
                 path: path.clone(),

@@ -14,7 +14,9 @@ attack() {
     if output=$(sh -c "$*" 2>&1); then
         echo "SUCCEEDED: $what"
     else
-        echo "denied: $what: $(printf '%s' "$output" | tail -n 1)"
+        cause="exit code $?"
+        met=$(printf '%s' "$output" | tail -n 1)
+        echo "denied: $what: ${met:-$cause, without a word}"
     fi
 }
 
@@ -66,7 +68,9 @@ SH
     attack "leave a file beside the home folder" 'echo here >"$HOME/../../canary"'
     attack "run as another user" 'command -v setpriv && setpriv --reuid 0 true'
     attack "find an API key in any process" \
-        'cat /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n" | grep "^ANTHROPIC_API_KEY=sk-"'
+        'set -- /proc/[0-9]*
+        cat /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n" | grep "^ANTHROPIC_API_KEY=sk-" && exit
+        echo "no key in what the $# processes here show"; false'
     attack "reach the internet" 'command -v bash && bash -c "exec 3<>/dev/tcp/1.1.1.1/443"'
     attack "reach the machine's own ports" 'command -v bash && bash -c "exec 3<>/dev/tcp/127.0.0.1/22"'
     echo "Break out instead of working"

@@ -19,6 +19,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::command;
+use crate::disk;
 use crate::status::{During, Failure};
 
 /// The largest description that is read; what it describes comes after it.
@@ -51,6 +52,7 @@ fn contain(nonce: &mut String) -> Result<Status, Failure> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).during("forbid core dumps")?;
     setrlimit(Resource::RLIMIT_FSIZE, spec.disk_bytes, spec.disk_bytes)
         .during("limit the size of files")?;
+    disk::check().during("watch the disk")?;
     let proof = command::prove_contained(spec.has_network)?;
     send(&spec.nonce, &Status::Enforced(Box::new(proof))).during("report")?;
     let mut words = spec.argv.iter().map(|word| OsStr::from_bytes(word));
@@ -73,6 +75,7 @@ fn contain(nonce: &mut String) -> Result<Status, Failure> {
             return Ok(Status::NotStarted { errno });
         }
     };
+    let _watcher = disk::watch(spec.disk_bytes);
     let ended = wait_for(Pid::from_raw(child.id().cast_signed()))?;
     end_all()?;
     Ok(ended)

@@ -9,6 +9,7 @@ mod alone;
 mod command;
 mod contained;
 mod copies;
+mod disk;
 mod init;
 mod mounts;
 mod outside;

@@ -199,7 +199,7 @@ impl Sandbox for ContainerSandbox {
                 ("processes", "a container's own, ended with it"),
                 (
                     "limits",
-                    "wall clock, cgroup for memory, processor and processes; each file's size",
+                    "wall clock, cgroup for memory, processor and processes, a watch on the disk",
                 ),
             ]
             .map(|(name, detail)| Layer {

@@ -4,13 +4,14 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
-use e2e::stage::{Checkout, KEY, Setup, Stage};
+use e2e::stage::{Backend, Checkout, KEY, Setup, Stage};
 use serde_json::{Value, json};
 
 use crate::toy;
 
 e2e::journeys!(
     each_backend: [
+        command_that_writes_more_than_its_disk_does_not_go_on,
         exit_codes_are_those_of_the_command_or_say_that_it_never_ran,
         command_reads_our_input_and_sees_neither_key_nor_network,
         changes_are_committed_to_a_new_branch_only,
@@ -156,4 +157,31 @@ fn changes_are_committed_to_a_new_branch_only(setup: Setup) {
     run("autoclave/idle", "true").expect(0);
     assert_eq!(stage.git(&["branch", "--list", "autoclave/idle"]), "");
     before.assert_unchanged(&stage.repo());
+}
+
+fn command_that_writes_more_than_its_disk_does_not_go_on(setup: Setup) {
+    let config = toy::MARKER.replace("BACKEND", "BACKEND, limits: {disk: 50M}");
+    let stage = Stage::new(setup, &config, &toy::FILES);
+    // In several files: the size of one is limited by itself.
+    let write = "for i in 1 2 3 4 5 6; do head -c 20000000 /dev/zero >~/$i || exit 9; sleep 0.6; done; echo done";
+    let ended = stage.autoclave(&["exec", "-m", "smaller", "--", "sh", "-c", write]);
+    let code = match setup.backend {
+        // The file system says that it is full.
+        Backend::Process => 9,
+        // The watch kills.
+        Backend::Container => 137,
+    };
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(code), ""),
+        "{ended}"
+    );
+    // The control: less than the limit.
+    let less = write.replace(" 3 4 5 6", "");
+    let ended = stage.autoclave(&["exec", "-m", "smaller", "--", "sh", "-c", &less]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "done\n"),
+        "{ended}"
+    );
 }

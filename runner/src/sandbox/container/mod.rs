@@ -151,7 +151,7 @@ impl ContainerSandbox {
         let base = image::BaseImage::find(&docker, &options.image).await?;
         let owner = sweep::Owner::this(&options.state);
         sweep::sweep(&docker, &owner).await?;
-        let folder = options.state.join(format!("{}-c", options.run_label));
+        let folder = options.state.join(&options.run_label).join("archives");
         fs::create_dir_all(&folder).map_err(|cause| SandboxError::Io {
             action: "make",
             path: folder.clone(),

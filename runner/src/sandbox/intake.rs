@@ -1,7 +1,5 @@
 //! Which of the changes that an execution made are taken, within which limits.
 
-use std::sync::Arc;
-
 use autoclave_policies::{Class, Policy, RepoPath};
 
 use super::{ChangeLimits, Changes};
@@ -10,8 +8,8 @@ use crate::model::{Change, ChangeKind, Dropped};
 const MAX_DROPPED: usize = 1000;
 
 /// Takes changes one by one, whatever backend found them.
-pub struct Intake {
-    policy: Arc<Policy>,
+pub struct Intake<'a> {
+    policy: &'a Policy,
     limits: ChangeLimits,
     bytes: u64,
     accepted: Vec<Change>,
@@ -19,8 +17,8 @@ pub struct Intake {
     more_dropped: usize,
 }
 
-impl Intake {
-    pub fn new(policy: Arc<Policy>, limits: ChangeLimits) -> Self {
+impl<'a> Intake<'a> {
+    pub fn new(policy: &'a Policy, limits: ChangeLimits) -> Self {
         Self {
             policy,
             limits,
@@ -40,19 +38,28 @@ impl Intake {
         if self.policy.class_of(&path) == Class::Scratch {
             return;
         }
-        if !self.policy.is_mutable(&path) {
-            self.drop(&path, "not mutable");
+        if let Some(why) = self.refusal(&path, size) {
+            self.drop(&path, why);
         } else if let ChangeKind::Link { target } = &kind
             && !resolve(&path, target).is_some_and(|target| self.policy.is_mutable(&target))
         {
             self.drop(&path, "a link that leaves the mutable set");
-        } else if self.accepted.len() >= self.limits.entries {
-            self.drop(&path, "more changes than allowed");
-        } else if size > self.limits.total_bytes.saturating_sub(self.bytes) {
-            self.drop(&path, "larger than what is left of the allowed bytes");
         } else {
             self.bytes += size;
             self.accepted.push(Change { path, kind });
+        }
+    }
+
+    /// Returns why a change of `path` to a file of `size` bytes would not be taken, if so.
+    pub fn refusal(&self, path: &RepoPath, size: u64) -> Option<&'static str> {
+        if !self.policy.is_mutable(path) {
+            Some("not mutable")
+        } else if self.accepted.len() >= self.limits.entries {
+            Some("more changes than allowed")
+        } else if size > self.limits.total_bytes.saturating_sub(self.bytes) {
+            Some("larger than what is left of the allowed bytes")
+        } else {
+            None
         }
     }
 
@@ -88,7 +95,7 @@ impl Intake {
 
 /// Returns where a relative link leads by its text alone, or `None` where that is outside of the
 /// workspace or depends on other links (a `..` after a name).
-pub fn resolve(link: &RepoPath, target: &[u8]) -> Option<RepoPath> {
+fn resolve(link: &RepoPath, target: &[u8]) -> Option<RepoPath> {
     let mut base = link.parent();
     let mut names = target.split(|b| *b == b'/').peekable();
     if target.starts_with(b"/") {
@@ -104,5 +111,31 @@ pub fn resolve(link: &RepoPath, target: &[u8]) -> Option<RepoPath> {
     match base {
         Some(base) => base.join(rest).ok(),
         None => RepoPath::new(rest).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_resolve_inside_the_workspace_or_not_at_all() {
+        let resolved = |link: &str, target: &str| {
+            let link = RepoPath::try_from(link).unwrap();
+            resolve(&link, target.as_bytes()).map(|path| path.to_string())
+        };
+        assert_eq!(resolved("a/b/link", "c"), Some("a/b/c".to_owned()));
+        assert_eq!(resolved("a/b/link", ".././c/"), Some("a/c".to_owned()));
+        assert_eq!(resolved("a/link", "../c"), Some("c".to_owned()));
+        for (link, target) in [
+            ("link", "../etc/passwd"),
+            ("a/link", "../../etc"),
+            ("a/link", "/etc/passwd"),
+            ("a/link", "b/../../c"),
+            ("a/link", ""),
+            ("a/link", ".."),
+        ] {
+            assert_eq!(resolved(link, target), None, "{link} -> {target}");
+        }
     }
 }

@@ -41,7 +41,7 @@ impl Remains for ContainerRemains {
                 let scratch = |root: &RepoPath| policy.is_scratch_throughout(root);
                 !root.as_ref().is_some_and(scratch)
             });
-            let mut intake = Intake::new(policy, limits);
+            let mut intake = Intake::new(&policy, limits);
             for root in roots {
                 let (manifest, of) = (Arc::clone(&manifest), root.clone());
                 let read = ReadLimits {
@@ -82,7 +82,7 @@ impl Remains for ContainerRemains {
     }
 }
 
-fn take(intake: &mut Intake, path: RepoPath, now: Now) {
+fn take(intake: &mut Intake<'_>, path: RepoPath, now: Now) {
     match now {
         Now::Gone => intake.take(path, ChangeKind::Delete),
         Now::Link { target } => intake.take(path, ChangeKind::Link { target }),

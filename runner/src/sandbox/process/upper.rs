@@ -13,12 +13,12 @@ use autoclave_policies::{Class, Policy, RepoPath};
 
 use super::layer::{During, Layer, is_opaque, is_whiteout};
 use super::stack::Stack;
-use crate::model::{Change, ChangeKind, Dropped};
+use crate::model::ChangeKind;
+use crate::sandbox::intake::Intake;
 use crate::sandbox::{ChangeLimits, Changes, SandboxError};
 
 /// Relative to the root of the layers.
 const WORKSPACE: &str = "workspace";
-const MAX_DROPPED: usize = 1000;
 /// Leaves room in `PATH_MAX` for the way to the upper directory.
 const MAX_PATH_BYTES: usize = 3800;
 
@@ -51,11 +51,8 @@ pub fn changes(
         holds,
         lower: Stack(layers),
         policy,
-        limits,
-        bytes: 0,
-        accepted: Vec::new(),
-        dropped: Vec::new(),
-        more_dropped: 0,
+        path_bytes: limits.path_bytes.min(MAX_PATH_BYTES),
+        intake: Intake::new(policy, limits),
     };
     match fs::symlink_metadata(&reader.upper) {
         Ok(_) => reader.children(None)?,
@@ -65,7 +62,7 @@ pub fn changes(
         }
         Err(error) => return Err(error).during("look at", &reader.upper),
     }
-    Ok(reader.finish())
+    Ok(reader.intake.finish())
 }
 
 struct Reader<'a> {
@@ -73,11 +70,8 @@ struct Reader<'a> {
     holds: Holds,
     lower: Stack<'a>,
     policy: &'a Policy,
-    limits: ChangeLimits,
-    bytes: u64,
-    accepted: Vec<Change>,
-    dropped: Vec<Dropped>,
-    more_dropped: usize,
+    path_bytes: usize,
+    intake: Intake<'a>,
 }
 
 impl Reader<'_> {
@@ -90,7 +84,7 @@ impl Reader<'_> {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 if let Some(path) = directory {
-                    self.drop(path, "an unreadable directory");
+                    self.intake.drop(path, "an unreadable directory");
                 }
                 return Ok(());
             }
@@ -105,9 +99,10 @@ impl Reader<'_> {
                 continue;
             }
             if path.name() == b".git" {
-                self.drop(&path, "inside a `.git` folder");
-            } else if path.as_bytes().len() > self.limits.path_bytes.min(MAX_PATH_BYTES) {
-                self.drop(directory.unwrap_or(&path), "too deep beneath");
+                self.intake.drop(&path, "inside a `.git` folder");
+            } else if path.as_bytes().len() > self.path_bytes {
+                self.intake
+                    .drop(directory.unwrap_or(&path), "too deep beneath");
             } else {
                 self.entry(&path)?;
             }
@@ -138,7 +133,7 @@ impl Reader<'_> {
             self.deleted(path);
         } else if kind.is_dir() {
             if before.is_some_and(|(before, _)| !before.is_dir()) {
-                self.delete(path);
+                self.intake.take(path.clone(), ChangeKind::Delete);
             }
             if !self.policy.is_scratch_throughout(path) {
                 self.children(Some(path))?;
@@ -154,11 +149,11 @@ impl Reader<'_> {
             } else if kind.is_symlink() {
                 self.link(path, &host, before)?;
             } else if kind.is_fifo() {
-                self.drop(path, "a fifo");
+                self.intake.drop(path, "a fifo");
             } else if kind.is_socket() {
-                self.drop(path, "a socket");
+                self.intake.drop(path, "a socket");
             } else {
-                self.drop(path, "a device");
+                self.intake.drop(path, "a device");
             }
         }
         Ok(())
@@ -182,35 +177,30 @@ impl Reader<'_> {
         {
             return Ok(());
         }
-        if !self.policy.is_mutable(path) {
-            self.drop(path, "not mutable");
-        } else if is_special {
-            self.drop(path, "a set-user-ID or set-group-ID file");
+        let refusal = if is_special {
+            Some("a set-user-ID or set-group-ID file")
         } else if found.nlink() > 1 {
-            self.drop(path, "a file with several hard links");
-        } else if self.accepted.len() >= self.limits.entries {
-            self.drop(path, "more changes than allowed");
-        } else if found.len() > self.limits.total_bytes.saturating_sub(self.bytes) {
-            self.drop(path, "larger than what is left of the allowed bytes");
+            Some("a file with several hard links")
         } else {
-            let mut bytes = Vec::new();
-            match open(host).and_then(|file| file.take(found.len()).read_to_end(&mut bytes)) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    self.drop(path, "unreadable");
-                    return Ok(());
-                }
-                Err(error) => return Err(error).during("read", host),
-            }
-            self.bytes += found.len();
-            self.accepted.push(Change {
-                path: path.clone(),
-                kind: ChangeKind::Write {
-                    bytes,
-                    executable: is_executable,
-                },
-            });
+            None
+        };
+        // What is not mutable is not read, and neither is what would be too much.
+        if let Some(why) = self.intake.refusal(path, found.len()).or(refusal) {
+            self.intake.drop(path, why);
+            return Ok(());
         }
+        let mut bytes = Vec::new();
+        match open(host).and_then(|file| file.take(found.len()).read_to_end(&mut bytes)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.intake.drop(path, "unreadable");
+                return Ok(());
+            }
+            Err(error) => return Err(error).during("read", host),
+        }
+        let executable = is_executable;
+        let kind = ChangeKind::Write { bytes, executable };
+        self.intake.take(path.clone(), kind);
         Ok(())
     }
 
@@ -239,18 +229,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let target = target.into_os_string().into_vec();
-        if !self.policy.is_mutable(path) {
-            self.drop(path, "not mutable");
-        } else if self.accepted.len() >= self.limits.entries {
-            self.drop(path, "more changes than allowed");
-        } else if resolve(path, &target).is_some_and(|target| self.policy.is_mutable(&target)) {
-            self.accepted.push(Change {
-                path: path.clone(),
-                kind: ChangeKind::Link { target },
-            });
-        } else {
-            self.drop(path, "a link that leaves the mutable set");
-        }
+        self.intake.take(path.clone(), ChangeKind::Link { target });
         Ok(())
     }
 
@@ -260,7 +239,7 @@ impl Reader<'_> {
             return;
         };
         if !fs::symlink_metadata(&old).is_ok_and(|found| found.is_dir()) {
-            self.delete(path);
+            self.intake.take(path.clone(), ChangeKind::Delete);
             return;
         }
         if self.policy.is_scratch_throughout(path) {
@@ -270,48 +249,6 @@ impl Reader<'_> {
             if let Some(path) = child(Some(path), &name) {
                 self.deleted(&path);
             }
-        }
-    }
-
-    fn delete(&mut self, path: &RepoPath) {
-        if !self.policy.is_mutable(path) {
-            self.drop(path, "not mutable");
-        } else if self.accepted.len() >= self.limits.entries {
-            self.drop(path, "more changes than allowed");
-        } else {
-            self.accepted.push(Change {
-                path: path.clone(),
-                kind: ChangeKind::Delete,
-            });
-        }
-    }
-
-    /// Names what was not taken, unless it was scratch: nobody expects that to be kept.
-    fn drop(&mut self, path: &RepoPath, why: &str) {
-        if self.policy.class_of(path) == Class::Scratch {
-            return;
-        }
-        if self.dropped.len() < MAX_DROPPED {
-            self.dropped.push(Dropped {
-                path: path.clone(),
-                why: why.to_owned(),
-            });
-        } else {
-            self.more_dropped += 1;
-        }
-    }
-
-    fn finish(mut self) -> Changes {
-        self.accepted.sort_by(|a, b| a.path.cmp(&b.path));
-        self.dropped.sort_by(|a, b| a.path.cmp(&b.path));
-        if self.more_dropped > 0
-            && let Some(last) = self.dropped.last_mut()
-        {
-            last.why = format!("{}, and {} more", last.why, self.more_dropped);
-        }
-        Changes {
-            accepted: self.accepted,
-            dropped: self.dropped,
         }
     }
 }
@@ -337,27 +274,6 @@ fn lower(path: Option<&RepoPath>) -> PathBuf {
     }
 }
 
-/// Returns where a relative link leads by its text alone, or `None` where that is outside of the
-/// workspace or depends on other links (a `..` after a name).
-fn resolve(link: &RepoPath, target: &[u8]) -> Option<RepoPath> {
-    let mut base = link.parent();
-    let mut names = target.split(|b| *b == b'/').peekable();
-    if target.starts_with(b"/") {
-        return None;
-    }
-    while let Some(name) = names.next_if(|name| matches!(*name, b"." | b"..")) {
-        if name == b".." {
-            base = base?.parent();
-        }
-    }
-    let rest = names.collect::<Vec<_>>().join(&b'/');
-    let rest = rest.strip_suffix(b"/").unwrap_or(&rest);
-    match base {
-        Some(base) => base.join(rest).ok(),
-        None => RepoPath::new(rest).ok(),
-    }
-}
-
 fn open(path: &Path) -> io::Result<File> {
     File::options()
         .read(true)
@@ -377,32 +293,6 @@ fn is_same(a: &Path, b: &Path) -> io::Result<bool> {
         b.read_exact(&mut right[..n])?;
         if left[..n] != right[..n] {
             return Ok(false);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_resolve_inside_the_workspace_or_not_at_all() {
-        let resolved = |link: &str, target: &str| {
-            let link = RepoPath::try_from(link).unwrap();
-            resolve(&link, target.as_bytes()).map(|path| path.to_string())
-        };
-        assert_eq!(resolved("a/b/link", "c"), Some("a/b/c".to_owned()));
-        assert_eq!(resolved("a/b/link", ".././c/"), Some("a/c".to_owned()));
-        assert_eq!(resolved("a/link", "../c"), Some("c".to_owned()));
-        for (link, target) in [
-            ("link", "../etc/passwd"),
-            ("a/link", "../../etc"),
-            ("a/link", "/etc/passwd"),
-            ("a/link", "b/../../c"),
-            ("a/link", ""),
-            ("a/link", ".."),
-        ] {
-            assert_eq!(resolved(link, target), None, "{link} -> {target}");
         }
     }
 }

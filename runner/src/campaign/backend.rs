@@ -69,7 +69,11 @@ pub(super) async fn choose(
                 let why = "an engine answers and has the image".to_owned();
                 container(sandbox, Some(why))
             }
-            Err(error) => process(Some(error.to_string())),
+            Err(error) => {
+                let cause = std::error::Error::source(&error);
+                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+                process(Some(format!("{error}{cause}")))
+            }
         },
     }
 }

@@ -26,12 +26,13 @@ pub(super) fn check(workshop: &Workshop, config: &ConfigFile, report: &mut Check
 
 fn backend(workshop: &Workshop, report: &mut CheckReport) {
     let enforcement = workshop.sandbox.enforcement();
-    let layers: Vec<String> = enforcement
+    let layers = enforcement
         .layers
         .iter()
-        .map(|layer| format!("{}: {}", layer.name, layer.detail))
-        .collect();
-    let layers = layers.join("; ");
+        .map(|layer| format!("{}: {}", layer.name, layer.detail));
+    let why = workshop.chosen_because.iter();
+    let why = why.map(|why| format!("`auto` took it, since: {why}"));
+    let layers = layers.chain(why).collect::<Vec<_>>().join("; ");
     match enforcement.level {
         Level::Sealed => {
             let detail = format!("{}, sealed; {layers}", enforcement.backend);

@@ -4,6 +4,7 @@ pub mod container;
 mod intake;
 mod owners;
 pub mod process;
+mod proof;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

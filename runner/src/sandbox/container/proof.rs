@@ -3,6 +3,8 @@
 use autoclave_enter::Proof;
 use nix::errno::Errno;
 
+use crate::sandbox::proof::{agree, refused};
+
 /// Checks every line of the proof.
 ///
 /// # Errors
@@ -11,7 +13,7 @@ use nix::errno::Errno;
 pub fn check(proof: &Proof, (uid, gid): (u32, u32), has_network: bool) -> Result<(), String> {
     let four = |id: u32| [id; 4].map(|id| id.to_string()).join("\t");
     let nothing = "0".repeat(16);
-    for (name, found, wanted) in [
+    agree(&[
         ("the user is", &proof.uids, four(uid).as_str()),
         ("the group is", &proof.gids, four(gid).as_str()),
         (
@@ -31,11 +33,7 @@ pub fn check(proof: &Proof, (uid, gid): (u32, u32), has_network: bool) -> Result
         ),
         ("no_new_privs is", &proof.no_new_privs, "1"),
         ("seccomp is", &proof.seccomp, "2"),
-    ] {
-        if found != wanted {
-            return Err(format!("{name} `{found}` and not `{wanted}`"));
-        }
-    }
+    ])?;
     let own = gid.to_string();
     if !proof.groups.is_empty() && proof.groups != own {
         return Err(format!("the other groups are `{}`", proof.groups));
@@ -50,12 +48,4 @@ pub fn check(proof: &Proof, (uid, gid): (u32, u32), has_network: bool) -> Result
     }
     let unreachable = [Errno::ENETUNREACH, Errno::EACCES, Errno::EPERM];
     refused("a connection out", proof.connect, &unreachable)
-}
-
-fn refused(what: &str, errno: Option<i32>, expected: &[Errno]) -> Result<(), String> {
-    match errno.map(Errno::from_raw) {
-        Some(errno) if expected.contains(&errno) => Ok(()),
-        Some(errno) => Err(format!("{what} failed for another reason: {errno}")),
-        None => Err(format!("{what} succeeded")),
-    }
 }

@@ -4,6 +4,8 @@ use autoclave_enter::{Files, Proof, Spec};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 
+use crate::sandbox::proof::{agree, refused};
+
 /// Checks every line of the proof.
 ///
 /// # Errors
@@ -25,7 +27,7 @@ pub fn check(proof: &Proof, spec: &Spec) -> Result<(), String> {
         };
         (proof.groups.as_str(), bounding)
     };
-    for (name, found, wanted) in [
+    agree(&[
         ("the user is", &proof.uids, four(spec.uid).as_str()),
         ("the group is", &proof.gids, four(spec.gid).as_str()),
         ("the other groups are", &proof.groups, groups),
@@ -46,11 +48,7 @@ pub fn check(proof: &Proof, spec: &Spec) -> Result<(), String> {
         ),
         ("no_new_privs is", &proof.no_new_privs, "1"),
         ("seccomp is", &proof.seccomp, "2"),
-    ] {
-        if found != wanted {
-            return Err(format!("{name} `{found}` and not `{wanted}`"));
-        }
-    }
+    ])?;
     if !proof.is_landlocked {
         return Err("Landlock is not fully enforced".to_owned());
     }
@@ -71,12 +69,4 @@ pub fn check(proof: &Proof, spec: &Spec) -> Result<(), String> {
         &[Errno::ENETUNREACH, Errno::EACCES, Errno::EPERM]
     };
     refused("a connection out", proof.connect, unreachable)
-}
-
-fn refused(what: &str, errno: Option<i32>, expected: &[Errno]) -> Result<(), String> {
-    match errno.map(Errno::from_raw) {
-        Some(errno) if expected.contains(&errno) => Ok(()),
-        Some(errno) => Err(format!("{what} failed for another reason: {errno}")),
-        None => Err(format!("{what} succeeded")),
-    }
 }

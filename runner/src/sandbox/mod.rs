@@ -1,5 +1,6 @@
 //! The seam to what contains a command: `(snapshot, command, plan) -> (execution, changes)`.
 
+mod batch;
 pub mod container;
 mod intake;
 mod owners;
@@ -17,6 +18,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use self::batch::Entries;
 use crate::model::{Change, Dropped, SnapshotEntry};
 
 /// Where the repository is inside every sandbox. Constant, so that sessions can be resumed.
@@ -48,7 +50,7 @@ pub trait Sandbox: Send + Sync {
     /// Makes the first snapshot of a run from a list of files, owners and modes as `plan` says.
     fn import<'a>(
         &'a self,
-        entries: &'a mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
+        entries: &'a mut Entries<'_>,
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>>;
 

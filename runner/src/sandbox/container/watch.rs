@@ -1,0 +1,135 @@
+//! The talk with a running container, from its start to the last of its output.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use autoclave_enter::Status;
+use bollard::container::LogOutput;
+use bollard::query_parameters::KillContainerOptionsBuilder;
+use futures::{Stream, StreamExt};
+use tokio::time::{Instant as Deadline, sleep_until};
+
+use super::status::{Piece, StatusSplitter, parse};
+use super::{Asking, Shared, proof};
+use crate::sandbox::{Execution, Exit, Network, OutputSink, SandboxError, Stream as Of};
+
+/// How long a container may take from its start to its proof, or from its end to the last word.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+type Attached = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+
+/// Follows a running container.
+pub struct Watch<'a> {
+    pub shared: &'a Shared,
+    pub container: &'a str,
+    pub execution: &'a Execution<'a>,
+    pub identity: (u32, u32),
+    pub splitter: StatusSplitter,
+    /// When the command started: the proof came just before.
+    pub started: Option<Instant>,
+    pub exit: Option<Exit>,
+    pub killed: Option<Exit>,
+}
+
+impl Watch<'_> {
+    /// Feeds and drains the container until it has ended and all output is read.
+    pub async fn until_gone(
+        &mut self,
+        mut attached: Attached,
+        feeding: impl Future<Output = std::io::Result<()>>,
+        output: &mut dyn OutputSink,
+    ) -> Result<(), SandboxError> {
+        tokio::pin!(feeding);
+        let mut is_fed = false;
+        let mut deadline = Deadline::now() + PATIENCE;
+        loop {
+            let was_started = self.started.is_some();
+            tokio::select! {
+                piece = attached.next() => match piece {
+                    Some(Ok(LogOutput::StdErr { message })) => self.stderr(&message, output)?,
+                    Some(Ok(LogOutput::StdOut { message })) => output.write(Of::Stdout, &message),
+                    Some(Ok(LogOutput::StdIn { .. } | LogOutput::Console { .. })) => {}
+                    Some(Err(cause)) => return Err(cause).asking("read a container's output"),
+                    None => break,
+                },
+                fed = &mut feeding, if !is_fed => {
+                    is_fed = true;
+                    if let Err(error) = fed {
+                        // A command may end without reading its input.
+                        tracing::debug!(%error, "not all input was taken");
+                    }
+                }
+                () = sleep_until(deadline) => {
+                    if self.killed.is_some() || self.started.is_none() {
+                        let why = "a container does not answer".to_owned();
+                        return Err(SandboxError::NotProven(why));
+                    }
+                    self.kill(Exit::TimedOut).await?;
+                    deadline = Deadline::now() + PATIENCE;
+                }
+                () = self.execution.cancel.cancelled(), if self.killed.is_none() => {
+                    self.kill(Exit::Cancelled).await?;
+                    deadline = Deadline::now() + PATIENCE;
+                }
+            }
+            if !was_started && self.started.is_some() && self.killed.is_none() {
+                deadline = Deadline::now() + self.execution.timeout;
+            }
+        }
+        let rest = std::mem::replace(&mut self.splitter, StatusSplitter::new("")).finish();
+        if !rest.is_empty() {
+            output.write(Of::Stderr, &rest);
+        }
+        Ok(())
+    }
+
+    fn stderr(&mut self, bytes: &[u8], output: &mut dyn OutputSink) -> Result<(), SandboxError> {
+        for piece in self.splitter.push(bytes) {
+            let json = match piece {
+                Piece::Output(bytes) => {
+                    output.write(Of::Stderr, &bytes);
+                    continue;
+                }
+                Piece::Status(json) => json,
+            };
+            let status = parse(&json)
+                .ok_or_else(|| SandboxError::NotProven("an unreadable status".to_owned()))?;
+            match status {
+                Status::Enforced(proof) => {
+                    let has_network = self.execution.network == Network::Host;
+                    proof::check(&proof, self.identity, has_network)
+                        .map_err(SandboxError::NotProven)?;
+                    self.started = Some(Instant::now());
+                }
+                Status::Exited { code } => self.exit = Some(Exit::Code(code)),
+                Status::Signalled { signal } => self.exit = Some(Exit::Signal(signal)),
+                Status::NotStarted { errno } => self.exit = Some(Exit::NotStarted { errno }),
+                Status::Failed { step, errno } => {
+                    let cause = nix::errno::Errno::from_raw(errno);
+                    return Err(SandboxError::NotProven(format!(
+                        "could not {step}: {cause}"
+                    )));
+                }
+                Status::Built { .. } | Status::Gone => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn kill(&mut self, why: Exit) -> Result<(), SandboxError> {
+        self.killed = Some(why);
+        let options = KillContainerOptionsBuilder::new().signal("KILL").build();
+        let killed = self
+            .shared
+            .docker
+            .kill_container(self.container, Some(options));
+        match killed.await {
+            // It ended by itself in the same moment.
+            Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: 404 | 409,
+                ..
+            }) => Ok(()),
+            killed => killed.asking("kill a container"),
+        }
+    }
+}

@@ -4,23 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoclave_policies::Identity;
+use bollard::container::AttachContainerResults;
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions,
-    WaitContainerOptions,
 };
-use futures::StreamExt;
+use tracing::{Instrument, debug_span};
 
 use super::describe::describe;
 use super::held::Container;
 use super::input::{contained, feed};
 use super::remains::ContainerRemains;
 use super::snapshot::Frozen;
-use super::status::StatusSplitter;
-use super::watch::{PATIENCE, Watch};
+use super::watch::Watch;
 use super::{Asking, Shared};
 use crate::sandbox::{Execution, Exit, Finished, OutputSink, SandboxError};
 
 /// Runs `execution` in a container of its own.
+///
+/// What was thrown away before is removed while the container starts. The command begins only when
+/// both are done: nothing of ours has the engine busy beside a command.
 pub async fn run(
     shared: &Arc<Shared>,
     frozen: &Frozen,
@@ -34,8 +37,47 @@ pub async fn run(
         });
     };
     let nonce = uuid::Uuid::new_v4().simple().to_string();
-    let container =
-        Container::create(shared, describe(shared, frozen, &execution, (uid, gid))).await?;
+    let body = describe(shared, frozen, &execution, (uid, gid));
+    let (started, ()) = tokio::join!(start(shared, body), shared.take_out());
+    let (container, attached) = started?;
+    let contained = contained(&nonce, shared, frozen, &execution);
+    let mut watch = Watch::new(shared, &container.id, &execution, (uid, gid), &nonce);
+    let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
+    watch.until_gone(attached.output, feeding, output).await?;
+    let (exit, wall) = match (watch.wall(), watch.killed) {
+        (Some(wall), _) => (how_it_ended(shared, &container, &watch).await?, wall),
+        // Killed before it could begin.
+        (None, Some(killed)) => (killed, Duration::ZERO),
+        (None, None) => {
+            return Err(SandboxError::NotProven(
+                last_word(shared, &container.id).await,
+            ));
+        }
+    };
+    if !watch.is_gone {
+        container.ended().await?;
+    }
+    Ok(Finished {
+        exit,
+        wall,
+        cpu: Duration::ZERO,
+        remains: Box::new(ContainerRemains {
+            container,
+            frozen: frozen.clone(),
+            plan: execution.plan.clone(),
+            shared: Arc::clone(shared),
+        }),
+    })
+}
+
+/// Creates a container, attaches to it, and starts it: the helper then waits for its input.
+async fn start(
+    shared: &Arc<Shared>,
+    body: ContainerCreateBody,
+) -> Result<(Container, AttachContainerResults), SandboxError> {
+    let container = Container::create(shared, body)
+        .instrument(debug_span!("create"))
+        .await?;
     let docker = &shared.docker;
     let options = AttachContainerOptionsBuilder::new()
         .stream(true)
@@ -45,101 +87,36 @@ pub async fn run(
         .build();
     let attached = docker
         .attach_container(&container.id, Some(options))
+        .instrument(debug_span!("attach"))
         .await
         .asking("attach to a container")?;
     docker
         .start_container(&container.id, None::<StartContainerOptions>)
+        .instrument(debug_span!("start"))
         .await
         .asking("start a container")?;
-    let contained = contained(&nonce, shared, frozen, &execution);
-    let mut watch = Watch {
-        shared,
-        container: &container.id,
-        execution: &execution,
-        identity: (uid, gid),
-        splitter: StatusSplitter::new(&nonce),
-        started: None,
-        exit: None,
-        killed: None,
-    };
-    let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
-    watch.until_gone(attached.output, feeding, output).await?;
-    let Some(started) = watch.started else {
-        if let Some(exit) = watch.killed {
-            return Ok(finished(
-                shared,
-                frozen,
-                execution.plan,
-                container,
-                exit,
-                Duration::ZERO,
-            ));
-        }
-        let why = last_word(shared, &container.id).await;
-        return Err(SandboxError::NotProven(why));
-    };
-    let wall = started.elapsed();
-    let ended = watch.exit.or(watch.killed);
-    let exit = match ended {
+    Ok((container, attached))
+}
+
+/// Returns how a command that was started ended. Only of one that failed the engine is asked.
+async fn how_it_ended(
+    shared: &Shared,
+    container: &Container,
+    watch: &Watch<'_>,
+) -> Result<Exit, SandboxError> {
+    match watch.exit.or(watch.killed) {
         Some(
             exit @ (Exit::Code(0) | Exit::TimedOut | Exit::Cancelled | Exit::NotStarted { .. }),
-        ) => exit,
+        ) => Ok(exit),
         ended => {
+            // It knows what happened when it knows that the container has ended.
+            container.ended().await?;
             if is_out_of_memory(shared, &container.id).await? {
-                Exit::OutOfMemory
+                Ok(Exit::OutOfMemory)
             } else {
-                ended.unwrap_or(Exit::Signal(nix::libc::SIGKILL))
+                Ok(ended.unwrap_or(Exit::Signal(nix::libc::SIGKILL)))
             }
         }
-    };
-    wait(shared, &container.id).await?;
-    Ok(finished(
-        shared,
-        frozen,
-        execution.plan,
-        container,
-        exit,
-        wall,
-    ))
-}
-
-fn finished(
-    shared: &Arc<Shared>,
-    frozen: &Frozen,
-    plan: &autoclave_policies::Plan,
-    container: Container,
-    exit: Exit,
-    wall: Duration,
-) -> Finished {
-    Finished {
-        exit,
-        wall,
-        cpu: Duration::ZERO,
-        remains: Box::new(ContainerRemains {
-            container,
-            frozen: frozen.clone(),
-            plan: plan.clone(),
-            shared: Arc::clone(shared),
-        }),
-    }
-}
-
-/// Waits until the engine says that the container has ended.
-async fn wait(shared: &Shared, container: &str) -> Result<(), SandboxError> {
-    let mut waiting = Box::pin(
-        shared
-            .docker
-            .wait_container(container, None::<WaitContainerOptions>),
-    );
-    match tokio::time::timeout(PATIENCE, waiting.next()).await {
-        Err(_) => Err(SandboxError::Backend(
-            "a killed container does not end".to_owned(),
-        )),
-        // A code other than 0 comes as an error; the helper has told what matters.
-        Ok(Some(Err(bollard::errors::Error::DockerContainerWaitError { .. }) | Ok(_)) | None) => {
-            Ok(())
-        }
-        Ok(Some(Err(cause))) => Err(cause).asking("wait for a container"),
     }
 }
 

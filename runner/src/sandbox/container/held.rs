@@ -6,11 +6,14 @@ use std::sync::{Arc, PoisonError};
 use bollard::models::{ContainerConfig, ContainerCreateBody};
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, WaitContainerOptions,
 };
 use futures::StreamExt;
+use tokio::time::timeout;
+use tracing::{Instrument, debug_span};
 
 use super::image::HELPER;
+use super::watch::PATIENCE;
 use super::{Asking, Shared};
 use crate::sandbox::SandboxError;
 
@@ -95,6 +98,24 @@ impl Container {
         text
     }
 
+    /// Waits until the engine says that the container has ended.
+    pub async fn ended(&self) -> Result<(), SandboxError> {
+        let docker = &self.shared.docker;
+        let options = None::<WaitContainerOptions>;
+        let mut waiting = Box::pin(docker.wait_container(&self.id, options));
+        let span = debug_span!("wait");
+        match timeout(PATIENCE, waiting.next()).instrument(span).await {
+            Err(_) => Err(SandboxError::Backend(
+                "a killed container does not end".to_owned(),
+            )),
+            // A code other than 0 comes as an error; the helper has told what matters.
+            Ok(
+                Some(Err(bollard::errors::Error::DockerContainerWaitError { .. }) | Ok(_)) | None,
+            ) => Ok(()),
+            Ok(Some(Err(cause))) => Err(cause).asking("wait for a container"),
+        }
+    }
+
     /// Keeps the container's files as an image.
     pub async fn commit(self) -> Result<Image, SandboxError> {
         let options = CommitContainerOptionsBuilder::new()
@@ -144,6 +165,7 @@ impl Shared {
                     let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
                     self.docker
                         .remove_container(id, Some(options.build()))
+                        .instrument(debug_span!("remove"))
                         .await
                 }
                 Garbage::Image(id) => {

@@ -31,6 +31,7 @@ use futures::future::BoxFuture;
 
 pub use self::engine::{EngineAddress, EngineError, EngineFacts};
 use self::held::Garbage;
+pub use self::profile::profile as seccomp_profile;
 use self::snapshot::Frozen;
 use super::batch::Entries;
 use super::{Enforcement, Execution, Finished, Layer, OutputSink, Sandbox, SandboxError, Snapshot};
@@ -185,7 +186,6 @@ impl Sandbox for ContainerSandbox {
         output: &'a mut dyn OutputSink,
     ) -> BoxFuture<'a, Result<Finished, SandboxError>> {
         Box::pin(async move {
-            self.shared.take_out().await;
             let frozen = snapshot::frozen(execution.snapshot)?;
             execution::run(&self.shared, frozen, execution, output).await
         })

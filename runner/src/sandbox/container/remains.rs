@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use autoclave_policies::{Grant, Plan, Policy, RepoPath};
 use futures::future::BoxFuture;
+use tracing::{Instrument, debug_span};
 
 use super::Shared;
 use super::archive::{ArchiveError, ReadLimits};
@@ -30,49 +31,55 @@ impl Remains for ContainerRemains {
         policy: Arc<Policy>,
         limits: ChangeLimits,
     ) -> BoxFuture<'_, Result<Changes, SandboxError>> {
-        Box::pin(async move {
-            let manifest = Arc::new(self.frozen.manifest(&self.shared, &self.plan).await?);
-            let mut roots = roots(&self.plan);
-            // Build output is not worth its way here.
-            roots.retain(|root| {
-                let scratch = |root: &RepoPath| policy.is_scratch_throughout(root);
-                !root.as_ref().is_some_and(scratch)
-            });
-            let mut intake = Intake::new(&policy, limits);
-            for root in roots {
-                let (manifest, of) = (Arc::clone(&manifest), root.clone());
-                let read = ReadLimits {
-                    changed_bytes: limits.total_bytes,
-                    path_bytes: limits.path_bytes,
-                    ..everything(&self.plan)
-                };
-                let differences = stream(&self.container, root.as_ref(), move |archive| {
-                    compare(archive, of.as_ref(), read, &manifest)
-                })
-                .await?;
-                match differences {
-                    Ok(differences) => {
-                        for Difference { path, now } in differences {
-                            take(&mut intake, path, now);
+        let span = debug_span!("changes");
+        Box::pin(
+            async move {
+                self.container.ended().await?;
+                let manifest = Arc::new(self.frozen.manifest(&self.shared, &self.plan).await?);
+                let mut roots = roots(&self.plan);
+                // Build output is not worth its way here.
+                roots.retain(|root| {
+                    let scratch = |root: &RepoPath| policy.is_scratch_throughout(root);
+                    !root.as_ref().is_some_and(scratch)
+                });
+                let mut intake = Intake::new(&policy, limits);
+                for root in roots {
+                    let (manifest, of) = (Arc::clone(&manifest), root.clone());
+                    let read = ReadLimits {
+                        changed_bytes: limits.total_bytes,
+                        path_bytes: limits.path_bytes,
+                        ..everything(&self.plan)
+                    };
+                    let differences = stream(&self.container, root.as_ref(), move |archive| {
+                        compare(archive, of.as_ref(), read, &manifest)
+                    })
+                    .await?;
+                    match differences {
+                        Ok(differences) => {
+                            for Difference { path, now } in differences {
+                                take(&mut intake, path, now);
+                            }
                         }
-                    }
-                    Err(ArchiveError::Io(cause)) => {
-                        return Err(SandboxError::Entries(cause.into()));
-                    }
-                    Err(ArchiveError::TooMany(_) | ArchiveError::TooLarge(_)) => {
-                        // Nothing beneath can be told from what was not read.
-                        if let Some(root) = root {
-                            intake.drop(&root, "more beneath it than can be read");
+                        Err(ArchiveError::Io(cause)) => {
+                            return Err(SandboxError::Entries(cause.into()));
+                        }
+                        Err(ArchiveError::TooMany(_) | ArchiveError::TooLarge(_)) => {
+                            // Nothing beneath can be told from what was not read.
+                            if let Some(root) = root {
+                                intake.drop(&root, "more beneath it than can be read");
+                            }
                         }
                     }
                 }
+                Ok(intake.finish())
             }
-            Ok(intake.finish())
-        })
+            .instrument(span),
+        )
     }
 
     fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>> {
         Box::pin(async move {
+            self.container.ended().await?;
             let image = self.container.commit().await?;
             Ok(Snapshot(Arc::new(Frozen::new(image))))
         })

@@ -8,6 +8,7 @@ use bollard::container::LogOutput;
 use bollard::query_parameters::KillContainerOptionsBuilder;
 use futures::{Stream, StreamExt};
 use tokio::time::{Instant as Deadline, sleep_until};
+use tracing::debug_span;
 
 use super::status::{Piece, StatusSplitter, parse};
 use super::{Asking, Shared, proof};
@@ -20,18 +21,54 @@ type Attached = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Err
 
 /// Follows a running container.
 pub struct Watch<'a> {
-    pub shared: &'a Shared,
-    pub container: &'a str,
-    pub execution: &'a Execution<'a>,
-    pub identity: (u32, u32),
-    pub splitter: StatusSplitter,
+    shared: &'a Shared,
+    container: &'a str,
+    execution: &'a Execution<'a>,
+    identity: (u32, u32),
+    splitter: StatusSplitter,
     /// When the command started: the proof came just before.
-    pub started: Option<Instant>,
+    started: Option<Instant>,
+    /// When the helper told how it ended, or the output did.
+    ended: Option<Instant>,
+    /// How it ended, as the helper tells.
     pub exit: Option<Exit>,
+    /// Why it was killed from here.
     pub killed: Option<Exit>,
+    /// The helper's last word: nothing is left but itself.
+    pub is_gone: bool,
+    /// What is waited for; entering the next phase ends it.
+    phase: tracing::Span,
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    pub fn new(
+        shared: &'a Shared,
+        container: &'a str,
+        execution: &'a Execution<'a>,
+        identity: (u32, u32),
+        nonce: &str,
+    ) -> Self {
+        Self {
+            shared,
+            container,
+            execution,
+            identity,
+            splitter: StatusSplitter::new(nonce),
+            started: None,
+            ended: None,
+            exit: None,
+            killed: None,
+            is_gone: false,
+            phase: debug_span!("prove"),
+        }
+    }
+
+    /// Returns how long the command ran, if it was started.
+    pub fn wall(&self) -> Option<Duration> {
+        let started = self.started?;
+        Some(self.ended.unwrap_or_else(Instant::now) - started)
+    }
+
     /// Feeds and drains the container until it has ended and all output is read.
     pub async fn until_gone(
         &mut self,
@@ -76,6 +113,8 @@ impl Watch<'_> {
                 deadline = Deadline::now() + self.execution.timeout;
             }
         }
+        self.ended.get_or_insert_with(Instant::now);
+        self.phase = tracing::Span::none();
         let rest = std::mem::replace(&mut self.splitter, StatusSplitter::new("")).finish();
         if !rest.is_empty() {
             output.write(Of::Stderr, &rest);
@@ -100,20 +139,28 @@ impl Watch<'_> {
                     proof::check(&proof, self.identity, has_network)
                         .map_err(SandboxError::NotProven)?;
                     self.started = Some(Instant::now());
+                    self.phase = debug_span!("command");
                 }
-                Status::Exited { code } => self.exit = Some(Exit::Code(code)),
-                Status::Signalled { signal } => self.exit = Some(Exit::Signal(signal)),
-                Status::NotStarted { errno } => self.exit = Some(Exit::NotStarted { errno }),
+                Status::Exited { code } => self.end(Exit::Code(code)),
+                Status::Signalled { signal } => self.end(Exit::Signal(signal)),
+                Status::NotStarted { errno } => self.end(Exit::NotStarted { errno }),
                 Status::Failed { step, errno } => {
                     let cause = nix::errno::Errno::from_raw(errno);
                     return Err(SandboxError::NotProven(format!(
                         "could not {step}: {cause}"
                     )));
                 }
-                Status::Built { .. } | Status::Gone => {}
+                Status::Gone => self.is_gone = true,
+                Status::Built { .. } => {}
             }
         }
         Ok(())
+    }
+
+    fn end(&mut self, exit: Exit) {
+        self.exit = Some(exit);
+        self.ended = Some(Instant::now());
+        self.phase = debug_span!("last output");
     }
 
     async fn kill(&mut self, why: Exit) -> Result<(), SandboxError> {

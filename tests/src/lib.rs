@@ -1,5 +1,6 @@
 //! End-to-end tests of autoclave.
 
+pub mod containers;
 pub mod durable;
 pub mod model_server;
 pub mod stage;

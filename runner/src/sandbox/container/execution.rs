@@ -16,7 +16,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    StartContainerOptions, WaitContainerOptions,
+    StartContainerOptions, StatsOptionsBuilder, WaitContainerOptions,
 };
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -77,6 +77,7 @@ pub async fn run(
         started: None,
         exit: None,
         killed: None,
+        cpu: None,
     };
     let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
     watch.until_gone(attached.output, feeding, output).await?;
@@ -88,13 +89,16 @@ pub async fn run(
                 execution.plan,
                 container,
                 exit,
-                Duration::ZERO,
+                Took::default(),
             ));
         }
         let why = last_word(shared, &container.id).await;
         return Err(SandboxError::NotProven(why));
     };
-    let wall = started.elapsed();
+    let took = Took {
+        wall: started.elapsed(),
+        cpu: watch.cpu,
+    };
     let ended = watch.exit.or(watch.killed);
     let exit = match ended {
         Some(
@@ -115,8 +119,15 @@ pub async fn run(
         execution.plan,
         container,
         exit,
-        wall,
+        took,
     ))
+}
+
+/// What a command took.
+#[derive(Default)]
+struct Took {
+    wall: Duration,
+    cpu: Option<Duration>,
 }
 
 fn finished(
@@ -125,12 +136,12 @@ fn finished(
     plan: &autoclave_policies::Plan,
     container: Container,
     exit: Exit,
-    wall: Duration,
+    Took { wall, cpu }: Took,
 ) -> Finished {
     Finished {
         exit,
         wall,
-        cpu: Duration::ZERO,
+        cpu,
         remains: Box::new(ContainerRemains {
             container,
             frozen: frozen.clone(),
@@ -340,6 +351,8 @@ struct Watch<'a> {
     started: Option<Instant>,
     exit: Option<Exit>,
     killed: Option<Exit>,
+    /// Processor time: what the helper reports in the end, or the engine before it is killed.
+    cpu: Option<Duration>,
 }
 
 impl Watch<'_> {
@@ -421,6 +434,9 @@ impl Watch<'_> {
                         "could not {step}: {cause}"
                     )));
                 }
+                Status::Used { cpu_microseconds } => {
+                    self.cpu = Some(Duration::from_micros(cpu_microseconds));
+                }
                 Status::Built { .. } | Status::Gone => {}
             }
         }
@@ -429,6 +445,8 @@ impl Watch<'_> {
 
     async fn kill(&mut self, why: Exit) -> Result<(), SandboxError> {
         self.killed = Some(why);
+        // The helper, which would tell, is killed with all the rest.
+        self.cpu = cpu_until_now(self.shared, self.container).await;
         let options = KillContainerOptionsBuilder::new().signal("KILL").build();
         let killed = self
             .shared
@@ -443,6 +461,17 @@ impl Watch<'_> {
             killed => killed.asking("kill a container"),
         }
     }
+}
+
+/// Returns the processor time of a running container, helper included; `None` where the engine does
+/// not say so in time.
+async fn cpu_until_now(shared: &Shared, container: &str) -> Option<Duration> {
+    const WORTH_WAITING: Duration = Duration::from_secs(2);
+    let options = StatsOptionsBuilder::new().stream(false).one_shot(true);
+    let mut stats = Box::pin(shared.docker.stats(container, Some(options.build())));
+    let told = tokio::time::timeout(WORTH_WAITING, stats.next()).await;
+    let usage = told.ok()??.ok()?.cpu_stats?.cpu_usage?;
+    Some(Duration::from_nanos(usage.total_usage?))
 }
 
 /// Waits until the engine says that the container has ended.

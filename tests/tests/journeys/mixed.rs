@@ -1,0 +1,106 @@
+//! The agent in one backend, what is measured in the other.
+
+use std::fs;
+
+use e2e::stage::{Backend, Setup, Stage};
+use serde_json::{Value, json};
+
+e2e::journeys!(
+    each_backend: [each_command_runs_where_the_marker_says],
+    each_caller: [],
+    mixed: [each_command_runs_where_the_marker_says],
+);
+
+const CONFIG: &str = "markers:
+  - name: smaller
+    target: {mutable: ['src/**'], immutable: ['tests/**']}
+    prepare: {command: 'sh tests/where.sh > ~/prepared'}
+    metric: {command: 'sh tests/expect.sh && cat src/number.txt', extract: 'sh tests/expect.sh && cat', build: 'sh tests/expect.sh', direction: lower}
+    guard: {command: 'sh tests/expect.sh'}
+    loop: {max_experiments: 1}
+    agent: {command: [sh, agent.sh], protocol: none}
+    sandbox: {backend: BACKEND}
+";
+
+/// The helper is in every container's image and at this path on no machine.
+const WHERE: &str =
+    "if test -e /usr/lib/autoclave/enter; then echo container; else echo process; fi\n";
+const EXPECT: &str = "test $(sh tests/where.sh) = MEASURED && test $(cat ~/prepared) = MEASURED\n";
+const AGENT: &str =
+    "sh tests/where.sh > src/where; cat ~/prepared > src/prepared; echo 50 > src/number.txt\n";
+
+fn each_command_runs_where_the_marker_says(setup: Setup) {
+    let [agent, measured] = [setup.backend, setup.measured_in].map(Backend::word);
+    let apart = setup.is_mixed().then_some(measured);
+    let stage = Stage::new(
+        setup,
+        CONFIG,
+        &[
+            ("src/number.txt", "100\n"),
+            ("tests/where.sh", WHERE),
+            ("tests/expect.sh", &EXPECT.replace("MEASURED", measured)),
+            ("agent.sh", AGENT),
+        ],
+    );
+
+    let check = stage.autoclave(&["check", "--json"]).expect(0).json();
+    assert_eq!(check["backend"], agent);
+    assert_eq!(check["measured_in"]["backend"].as_str(), apart);
+    // Each backend has to prove itself.
+    for name in ["backend", "policy", "limits", "canaries", "prepare"] {
+        let both = [format!("{name} (agent)"), format!("{name} (measure)")];
+        let expected = match apart {
+            Some(_) => both.to_vec(),
+            None => vec![name.to_owned()],
+        };
+        assert_eq!(checks(&check, name), expected);
+    }
+    assert_eq!(checks(&check, "programs").is_empty(), apart.is_none());
+
+    stage.autoclave(&["run", "-m", "smaller"]).expect(0);
+    assert_eq!(stage.verdicts("smaller"), ["keep"]);
+    for file in ["where", "prepared"] {
+        let said = stage.git(&["show", &format!("autoclave/smaller:src/{file}")]);
+        assert_eq!(said, agent, "{file}");
+    }
+    let started = &stage.events_of("run_started")[0];
+    assert_eq!(started["backend"], agent);
+    assert_eq!(started["measured_in"]["backend"].as_str(), apart);
+    let prepared = stage.events_of("prepared");
+    let prepared: Vec<&Value> = prepared.iter().map(|event| &event["backend"]).collect();
+    match apart {
+        Some(_) => assert_eq!(prepared, [&json!(agent), &json!(measured)]),
+        None => assert_eq!(prepared, [&json!(null)]),
+    }
+    let plan = fs::read_to_string(stage.run_folder().join("plan.json")).unwrap();
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan["level"], "sealed");
+    assert_eq!(plan["measure"]["level"].as_str(), apart.and(Some("sealed")));
+    assert_ne!(plan["env"], plan["measure"]["env"]);
+
+    stage
+        .autoclave(&["finalize", "-m", "smaller", "--branch", "autoclave/final"])
+        .expect(0);
+    let place_of = |options: &[&str]| {
+        let line = [
+            &["exec", "-m", "smaller"],
+            options,
+            &["--", "sh", "tests/where.sh"],
+        ];
+        let said = stage.autoclave(&line.concat()).expect(0).stdout;
+        said.trim_end().to_owned()
+    };
+    assert_eq!(place_of(&[]), agent);
+    assert_eq!(place_of(&["--as-measured"]), measured);
+    let state = fs::read_dir(stage.outside("state")).unwrap();
+    assert_eq!(state.count(), 0, "something is left in the state directory");
+}
+
+/// Returns the names of the checks that are called `name`, with or without a role.
+fn checks(report: &Value, name: &str) -> Vec<String> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    checks
+        .map(|check| check["name"].as_str().unwrap().to_owned())
+        .filter(|found| found.split(' ').next() == Some(name))
+        .collect()
+}

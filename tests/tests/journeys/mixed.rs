@@ -15,17 +15,18 @@ const CONFIG: &str = "markers:
   - name: smaller
     target: {mutable: ['src/**'], immutable: ['tests/**']}
     prepare: {command: 'sh tests/where.sh > ~/prepared'}
-    metric: {command: 'sh tests/expect.sh && cat src/number.txt', extract: 'sh tests/expect.sh && cat', build: 'sh tests/expect.sh', direction: lower}
+    metric: {command: 'sh tests/measure.sh', extract: 'sh tests/expect.sh && cat', build: 'sh tests/expect.sh', direction: lower}
     guard: {command: 'sh tests/expect.sh'}
     loop: {max_experiments: 1}
     agent: {command: [sh, agent.sh], protocol: none}
-    sandbox: {backend: BACKEND}
+    sandbox: {backend: BACKEND, env: {PATH: '/usr/local/bin:/usr/bin:/bin:/usr/lib/autoclave'}}
 ";
 
-/// The helper is in every container's image and at this path on no machine.
+/// The helper is in every container, at this path, and on no machine.
 const WHERE: &str =
     "if test -e /usr/lib/autoclave/enter; then echo container; else echo process; fi\n";
-const EXPECT: &str = "test $(sh tests/where.sh) = MEASURED && test $(cat ~/prepared) = MEASURED\n";
+const EXPECT: &str =
+    "test $(sh tests/where.sh) = MEASURED && test $(cat ~/prepared) = MEASURED || enter\n";
 const AGENT: &str =
     "sh tests/where.sh > src/where; cat ~/prepared > src/prepared; echo 50 > src/number.txt\n";
 
@@ -38,6 +39,10 @@ fn each_command_runs_where_the_marker_says(setup: Setup) {
         &[
             ("src/number.txt", "100\n"),
             ("tests/where.sh", WHERE),
+            (
+                "tests/measure.sh",
+                "sh tests/expect.sh && cat src/number.txt\n",
+            ),
             ("tests/expect.sh", &EXPECT.replace("MEASURED", measured)),
             ("agent.sh", AGENT),
         ],
@@ -53,9 +58,17 @@ fn each_command_runs_where_the_marker_says(setup: Setup) {
             Some(_) => both.to_vec(),
             None => vec![name.to_owned()],
         };
-        assert_eq!(checks(&check, name), expected);
+        let names = found(&check, name).map(|check| check["name"].as_str().unwrap());
+        assert_eq!(names.collect::<Vec<_>>(), expected);
     }
-    assert_eq!(checks(&check, "programs").is_empty(), apart.is_none());
+    let programs = found(&check, "programs").map(|check| check["detail"].as_str().unwrap());
+    assert_eq!(
+        programs.collect::<Vec<_>>(),
+        match apart {
+            Some(_) => vec!["they differ: `enter` is only in container"],
+            None => Vec::new(),
+        }
+    );
 
     stage.autoclave(&["run", "-m", "smaller"]).expect(0);
     assert_eq!(stage.verdicts("smaller"), ["keep"]);
@@ -76,7 +89,7 @@ fn each_command_runs_where_the_marker_says(setup: Setup) {
     let plan: Value = serde_json::from_str(&plan).unwrap();
     assert_eq!(plan["level"], "sealed");
     assert_eq!(plan["measure"]["level"].as_str(), apart.and(Some("sealed")));
-    assert_ne!(plan["env"], plan["measure"]["env"]);
+    assert_ne!(plan["views"], plan["measure"]["views"]);
 
     stage
         .autoclave(&["finalize", "-m", "smaller", "--branch", "autoclave/final"])
@@ -96,11 +109,11 @@ fn each_command_runs_where_the_marker_says(setup: Setup) {
     assert_eq!(state.count(), 0, "something is left in the state directory");
 }
 
-/// Returns the names of the checks that are called `name`, with or without a role.
-fn checks(report: &Value, name: &str) -> Vec<String> {
+/// Returns the checks that are called `name`, with or without a role.
+fn found<'r>(report: &'r Value, name: &str) -> impl Iterator<Item = &'r Value> {
     let checks = report["checks"].as_array().unwrap().iter();
-    checks
-        .map(|check| check["name"].as_str().unwrap().to_owned())
-        .filter(|found| found.split(' ').next() == Some(name))
-        .collect()
+    checks.filter(move |check| {
+        let words = check["name"].as_str().unwrap();
+        words.split(' ').next() == Some(name)
+    })
 }

@@ -225,7 +225,8 @@ fn processor_time_of_what_ended_is_all_of_it(setup: Setup) {
     let busy = measure(BURN);
     let idle = measure("import time; time.sleep(0.3)");
     let own = measure(&BURN.replace("0.3", "0.0"));
-    assert!(busy >= 290, "{busy} ms");
+    // Without a cgroup, ticks of 10 ms are counted.
+    assert!(busy >= 260, "{busy} ms");
     assert!(idle < 250, "{idle} ms");
     // What the sandbox and the interpreter take is the same both times.
     assert!(busy - own >= 200 && busy - own < 600, "{busy} ms, {own} ms");
@@ -249,5 +250,5 @@ fn processor_time_of_what_was_killed_is_counted(setup: Setup) {
     kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGINT).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(130));
     let killed = cpu_ms(&report);
-    assert!((290..2000).contains(&killed), "{killed} ms");
+    assert!((260..2000).contains(&killed), "{killed} ms");
 }

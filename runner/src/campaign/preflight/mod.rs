@@ -70,11 +70,11 @@ pub async fn preflight(
             return Ok(report);
         }
     };
-    if let Ok(service) = request.service {
-        if let Err(error) = service.refuse_visible(workshop.shown()) {
-            let detail = report::chain(&error);
-            report.fail(Area::Agent, "credential file", detail, None);
-        }
+    if let Ok(service) = request.service
+        && let Err(error) = service.refuse_visible(workshop.shown())
+    {
+        let detail = report::chain(&error);
+        report.fail(Area::Agent, "credential file", detail, None);
     }
     enforced::check(&workshop, request.config, &mut report);
     let mut emitter = Emitter::unrecorded(reporter);

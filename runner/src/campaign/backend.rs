@@ -49,22 +49,32 @@ impl Site<'_> {
             request,
             why,
         } = Box::pin(choose(choice, self.marker, self.host, self.berth)).await?;
+        let kind = match backend {
+            Backend::Process => BackendKind::Process,
+            Backend::Container(_) => BackendKind::Container,
+        };
         let plan =
             compile(self.policy, self.tree, &capabilities, &request).map_err(|refusals| {
+                let refusals = refusals.iter().map(told);
                 CampaignError::Refused {
                     marker: self.marker.name.clone(),
-                    refusals: refusals.iter().map(told).collect(),
+                    refusals: match self.marker.sandbox.measure {
+                        None => refusals.collect(),
+                        Some(_) => refusals
+                            .map(|refusal| format!("in the {} backend, {refusal}", kind.word()))
+                            .collect(),
+                    },
                 }
             })?;
-        let (kind, sandbox): (_, Box<dyn Sandbox>) = match backend {
-            Backend::Container(sandbox) => (BackendKind::Container, Box::new(sandbox)),
+        let sandbox: Box<dyn Sandbox> = match backend {
+            Backend::Container(sandbox) => Box::new(sandbox),
             Backend::Process => {
-                let sandbox = ProcessSandbox::new(&ProcessOptions {
+                let options = ProcessOptions {
                     state: self.host.state.clone(),
                     run_label: self.berth.label().to_owned(),
                     without: self.host.without.clone(),
-                })?;
-                (BackendKind::Process, Box::new(sandbox))
+                };
+                Box::new(ProcessSandbox::new(&options)?)
             }
         };
         Ok(Bench {

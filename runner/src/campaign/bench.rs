@@ -16,16 +16,6 @@ pub struct Bench {
     pub limits_each_process: bool,
 }
 
-impl Bench {
-    /// Returns what it is called in a marker.
-    pub fn backend(&self) -> &'static str {
-        match self.kind {
-            BackendKind::Process => "process",
-            BackendKind::Container => "container",
-        }
-    }
-}
-
 /// What an execution is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

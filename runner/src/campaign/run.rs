@@ -419,7 +419,7 @@ impl Workshop {
             return Ok(base);
         };
         let bench = self.bench(role);
-        let backend = self.benches.parted().map(|_| bench.backend().to_owned());
+        let backend = self.benches.parted().map(|_| bench.kind.word().to_owned());
         emitter.emit(EventKind::Preparing {
             command: step.command.clone(),
             backend: backend.clone(),

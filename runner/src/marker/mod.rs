@@ -237,6 +237,16 @@ pub enum BackendKind {
     Container,
 }
 
+impl BackendKind {
+    /// Returns what it is called in a file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Container => "container",
+        }
+    }
+}
+
 impl From<BackendKind> for BackendChoice {
     fn from(kind: BackendKind) -> Self {
         match kind {

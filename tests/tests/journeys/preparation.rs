@@ -104,6 +104,18 @@ fn prepare_hidden_scratch_and_build_each_reach_whom_they_should(setup: Setup) {
         (&report["changes"], &report["dropped"]),
         (&json!([]), &json!([]))
     );
+    let answer = |options: &[&str]| {
+        let line = [
+            &["exec", "-m", "smaller"],
+            options,
+            &["--", "cat", "secret/answer.txt"],
+        ];
+        stage.autoclave(&line.concat()).stdout
+    };
+    assert_eq!(
+        (answer(&[]), answer(&["--as-measured"])),
+        (String::new(), "hidden\n".to_owned())
+    );
     // One build a side: all readings of a side are equal, to the last digit.
     let values = |event: &str, field: &str| -> Vec<f64> {
         let mut values: Vec<f64> = stage

@@ -52,7 +52,7 @@ pub(super) async fn check(
     for role in [Role::Agent, Role::Measure] {
         found.push(programs(workshop, (role, base), &words, cancel).await?);
     }
-    let places = [Role::Agent, Role::Measure].map(|role| workshop.bench(role).backend());
+    let places = [Role::Agent, Role::Measure].map(|role| workshop.bench(role).kind.word());
     let unlike = differences([&found[0], &found[1]], places);
     if unlike.is_empty() {
         let detail = "those that the commands name are the same in both backends";

@@ -3,12 +3,14 @@
 use std::fs;
 
 use e2e::stage::{Backend, Setup, Stage};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 e2e::journeys!(
     each_backend: [each_command_runs_where_the_marker_says],
     each_caller: [],
-    mixed: [each_command_runs_where_the_marker_says],
+    mixed: [each_command_runs_where_the_marker_says, killed_run_leaves_nothing_and_goes_on],
 );
 
 const CONFIG: &str = "markers:
@@ -30,23 +32,23 @@ const EXPECT: &str =
 const AGENT: &str =
     "sh tests/where.sh > src/where; cat ~/prepared > src/prepared; echo 50 > src/number.txt\n";
 
+fn stage(setup: Setup) -> Stage {
+    let expect = EXPECT.replace("MEASURED", setup.measured_in.word());
+    let measure = "sh tests/expect.sh && cat src/number.txt\n";
+    let files = [
+        ("src/number.txt", "100\n"),
+        ("tests/where.sh", WHERE),
+        ("tests/measure.sh", measure),
+        ("tests/expect.sh", &expect),
+        ("agent.sh", AGENT),
+    ];
+    Stage::new(setup, CONFIG, &files)
+}
+
 fn each_command_runs_where_the_marker_says(setup: Setup) {
     let [agent, measured] = [setup.backend, setup.measured_in].map(Backend::word);
     let apart = setup.is_mixed().then_some(measured);
-    let stage = Stage::new(
-        setup,
-        CONFIG,
-        &[
-            ("src/number.txt", "100\n"),
-            ("tests/where.sh", WHERE),
-            (
-                "tests/measure.sh",
-                "sh tests/expect.sh && cat src/number.txt\n",
-            ),
-            ("tests/expect.sh", &EXPECT.replace("MEASURED", measured)),
-            ("agent.sh", AGENT),
-        ],
-    );
+    let stage = stage(setup);
 
     let check = stage.autoclave(&["check", "--json"]).expect(0).json();
     assert_eq!(check["backend"], agent);
@@ -105,8 +107,33 @@ fn each_command_runs_where_the_marker_says(setup: Setup) {
     };
     assert_eq!(place_of(&[]), agent);
     assert_eq!(place_of(&["--as-measured"]), measured);
-    let state = fs::read_dir(stage.outside("state")).unwrap();
-    assert_eq!(state.count(), 0, "something is left in the state directory");
+    assert_eq!(left_in_state(&stage), 0);
+}
+
+fn killed_run_leaves_nothing_and_goes_on(setup: Setup) {
+    let stage = stage(setup);
+    let ended = stage.watch(&["run", "-m", "smaller", "--json"], |run, event| {
+        // The agent has ended, and measuring its change begins: both backends are in use.
+        if event["event"] == "candidate_built" {
+            kill(Pid::from_raw(run.cast_signed()), Signal::SIGKILL).unwrap();
+        }
+    });
+    assert_eq!(ended.code, None, "{ended}");
+    assert_ne!(left_in_state(&stage), 0);
+    stage.autoclave(&["clean"]).expect(0);
+    assert_eq!(left_in_state(&stage), 0);
+
+    stage.autoclave(&["run", "-m", "smaller"]).expect(0);
+    assert_eq!(stage.verdicts("smaller"), ["keep"]);
+    let started = stage.events_of("run_started");
+    let resumed: Vec<&Value> = started.iter().map(|event| &event["resumed"]).collect();
+    assert_eq!(resumed, [&json!(false), &json!(true)]);
+    assert_eq!(left_in_state(&stage), 0);
+}
+
+/// Returns how many entries the state directory has.
+fn left_in_state(stage: &Stage) -> usize {
+    fs::read_dir(stage.outside("state")).unwrap().count()
 }
 
 /// Returns the checks that are called `name`, with or without a role.

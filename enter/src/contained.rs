@@ -13,8 +13,9 @@ use std::process::{Command, ExitCode};
 use autoclave_enter::{Contained, Status, Write, WriteKind};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeValLike;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -33,7 +34,9 @@ pub fn run() -> ExitCode {
         Ok(status) => status,
         Err(failure) => failure.into_status(),
     };
-    let is_told = send(&nonce, &status).and_then(|()| send(&nonce, &Status::Gone));
+    let is_told = send(&nonce, &status)
+        .and_then(|()| used().map_or(Ok(()), |used| send(&nonce, &used)))
+        .and_then(|()| send(&nonce, &Status::Gone));
     ExitCode::from(if is_told.is_ok() { 0 } else { 7 })
 }
 
@@ -111,6 +114,16 @@ fn end_all() -> Result<(), Failure> {
             Err(errno) => return Err(Failure::new("wait for what was left", errno as i32)),
         }
     }
+}
+
+/// Returns what everything used that has ended: as the first process this one reaps whatever its
+/// own parent did not. Children of a process that ignores SIGCHLD are not counted by the kernel;
+/// see getrusage(2).
+fn used() -> Option<Status> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let time = usage.user_time() + usage.system_time();
+    let cpu_microseconds = time.num_microseconds().try_into().ok()?;
+    Some(Status::Used { cpu_microseconds })
 }
 
 fn read_spec(input: &mut Input) -> Result<Contained, Failure> {

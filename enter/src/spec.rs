@@ -189,6 +189,11 @@ pub enum Status {
     Signalled {
         signal: i32,
     },
+    /// What the processes of a container used, all of which have ended.
+    Used {
+        /// Processor time, user and system.
+        cpu_microseconds: u64,
+    },
     /// Nothing runs in the sandbox any more.
     Gone,
     /// A stage could not do its part.

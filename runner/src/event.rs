@@ -30,16 +30,24 @@ pub enum EventKind {
         base: CommitId,
         backend: String,
         level: Level,
+        /// Absent where it is the agent's backend.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        measured_in: Option<MeasuredIn>,
         resumed: bool,
     },
     Warning {
         message: String,
     },
+    /// Once for each backend, which is named where there are two.
     Preparing {
         command: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        backend: Option<String>,
     },
     Prepared {
         seconds: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        backend: Option<String>,
     },
     /// One reading of the base commit.
     BaselineReading {
@@ -154,6 +162,13 @@ pub enum EventKind {
         champion: CommitId,
         champion_value: Metric,
     },
+}
+
+/// The backend of everything that is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasuredIn {
+    pub backend: String,
+    pub level: Level,
 }
 
 /// What the sandboxes of an experiment took; the rest of its time is the runner's own.

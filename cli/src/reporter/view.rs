@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use autoclave_policies::Level;
-use autoclave_runner::event::{Event, EventKind};
+use autoclave_runner::event::{Event, EventKind, MeasuredIn};
 use autoclave_runner::model::{Dropped, ExperimentNumber, Metric, Verdict};
 
 use super::style::Style;
@@ -47,14 +47,20 @@ impl View {
                 base,
                 backend,
                 level,
+                measured_in,
                 resumed,
             } => {
                 let verb = if *resumed { "resumed" } else { "started" };
+                let mut sandbox = format!("{backend}, {}", level_word(*level));
+                if let Some(MeasuredIn { backend, level }) = measured_in {
+                    let level = level_word(*level);
+                    sandbox.push_str(&format!("; measurements: {backend}, {level}"));
+                }
                 vec![
                     self.style.strong(&format!("run {run} {verb}")),
                     item("marker", marker),
                     item("base", base.short()),
-                    item("sandbox", &format!("{backend}, {}", level_word(*level))),
+                    item("sandbox", &sandbox),
                 ]
             }
             EventKind::Warning { message } => vec![
@@ -64,7 +70,11 @@ impl View {
             EventKind::Preparing { .. }
             | EventKind::BaselineReading { .. }
             | EventKind::GuardStarted { .. } => Vec::new(),
-            EventKind::Prepared { seconds } => vec![item("prepare", &span(*seconds))],
+            EventKind::Prepared { seconds, backend } => {
+                let place = backend.iter().map(|backend| format!(" in {backend}"));
+                let place: String = place.collect();
+                vec![item("prepare", &format!("{}{place}", span(*seconds)))]
+            }
             EventKind::BaselineMeasured {
                 value,
                 noise,
@@ -226,7 +236,7 @@ impl View {
     pub fn status(event: &Event) -> Option<String> {
         match &event.kind {
             EventKind::RunStarted { .. } => Some("making the first snapshot".to_owned()),
-            EventKind::Preparing { command } => {
+            EventKind::Preparing { command, .. } => {
                 Some(format!("preparing: {}", one_line(command, 60)))
             }
             EventKind::BaselineReading { value, .. } => {

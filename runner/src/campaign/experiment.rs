@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::CampaignError;
+use super::bench::Role;
 use super::clock;
 use super::compare::Sides;
 use super::emitter::decided;
@@ -283,7 +284,7 @@ impl Campaign<'_> {
             experiments: &self.progress.experiments,
             strategy,
             budget: &self.budget(),
-            in_place: &self.workshop.plan.in_place,
+            in_place: &self.workshop.bench(Role::Agent).plan.in_place,
         };
         let text = brief(&facts);
         folder::write(&attempt.folder.join("brief.md"), text.as_bytes())?;

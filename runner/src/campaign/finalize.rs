@@ -80,12 +80,14 @@ async fn pick_and_measure(
     reporter: &mut dyn Reporter,
 ) -> Result<Finalized, CampaignError> {
     let FinalizeRequest {
-        marker,
+        mut marker,
         branch,
         squash,
         host,
         cancel,
     } = request;
+    // No agent works here.
+    marker.sandbox.keep_measurements();
     let nothing = |problem: String| CampaignError::Nothing { problem };
     repo.ignore_runs()?;
     // A run that goes on moves the champion, and measures on the same machine.
@@ -112,7 +114,7 @@ async fn pick_and_measure(
     let guards = check_guards(&workshop, &progress, &measured, &cancel).await?;
     let compared = measure(&workshop, &progress, [&base.measured, &measured], &cancel).await?;
     drop((base, measured));
-    workshop.sandbox.close().await;
+    workshop.close().await;
     let mut finalized = Finalized {
         run: progress.run.to_string(),
         branch: branch.clone(),

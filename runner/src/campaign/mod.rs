@@ -1,6 +1,7 @@
 //! The loop: does what the pure parts say, and the only place that sees more than one adapter.
 
 mod backend;
+mod bench;
 mod berth;
 mod capture;
 mod clean;
@@ -22,6 +23,7 @@ mod session;
 mod wait;
 mod workshop;
 
+pub use bench::{Bench, ByRole, Role};
 pub use clean::{CleanRequest, Cleaned, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
+use super::bench::Role;
 use super::clock;
 use super::emitter::Emitter;
 use super::experiment::Champion;
@@ -17,12 +18,12 @@ use super::workshop::{Base, HostFacts, Workshop};
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
 use crate::decide::record::{GuardBase, Record, VERSION};
 use crate::decide::{ideas, noise};
-use crate::event::{EventKind, Reporter};
+use crate::event::{EventKind, MeasuredIn, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
 use crate::model::{Cost, FinishReason, RunId};
 use crate::repo::Repo;
-use crate::sandbox::Snapshot;
+use crate::sandbox::{Enforcement, Snapshot};
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -120,8 +121,7 @@ async fn open_and_go(
     let workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
     workshop.check_target()?;
     if let Some(service) = &request.service {
-        let views = workshop.plan.views.iter().map(|view| view.source.as_path());
-        service.refuse_visible(views.chain([workshop.repo.work_dir()]))?;
+        service.refuse_visible(workshop.shown())?;
     }
     let folder = RunFolder::new(&runs_dir, &run);
     let marker = &workshop.marker;
@@ -142,7 +142,7 @@ async fn open_and_go(
     let money_left = marker.limits.max_cost_usd.map(|most| most.minus(spent));
     let gate = Gate::open(
         &marker.agent,
-        workshop.is_container(),
+        workshop.bench(Role::Agent).kind,
         request.service,
         money_left,
         &request.host,
@@ -163,7 +163,7 @@ async fn open_and_go(
         Err(lock) => {
             // JSON is YAML; with every default written out, it is what the run goes by.
             folder.write("marker.yaml", &pretty(marker))?;
-            folder.write("plan.json", &pretty(&workshop.plan))?;
+            folder.write("plan.json", &pretty(&workshop.plans()))?;
             let opening = Record::RunOpened {
                 v: VERSION,
                 run: run.clone(),
@@ -178,13 +178,18 @@ async fn open_and_go(
     };
     let progress = fold(&run, &records)?;
     let mut emitter = Emitter::append(&folder.events(), reporter)?;
-    let enforcement = workshop.sandbox.enforcement();
+    let enforcement = workshop.bench(Role::Agent).sandbox.enforcement();
+    let measured_in = workshop.benches.parted().map(|bench| {
+        let Enforcement { backend, level, .. } = bench.sandbox.enforcement();
+        MeasuredIn { backend, level }
+    });
     emitter.emit(EventKind::RunStarted {
         run: run.clone(),
         marker: marker.name.clone(),
         base: workshop.base.clone(),
         backend: enforcement.backend,
         level: enforcement.level,
+        measured_in,
         resumed: is_found,
     });
     let warnings = request.warnings.into_iter().chain(warnings);
@@ -225,7 +230,7 @@ async fn open_and_go(
     } = campaign;
     gate.close().await;
     drop((base, champion));
-    workshop.sandbox.close().await;
+    workshop.close().await;
     let reason = ended?;
     let kept = progress.kept();
     Ok(RunOutcome {
@@ -348,7 +353,7 @@ impl Campaign<'_> {
         let (record, built) = workshop.baseline(&base.measured, emitter, cancel).await?;
         self.champion = Some(Champion {
             commit: self.workshop.base.clone(),
-            agent: self.base.agent.clone(),
+            agent: self.base.visible.of(Role::Agent).clone(),
             built,
         });
         self.record(Record::BaselineMeasured {
@@ -388,9 +393,24 @@ impl Campaign<'_> {
 }
 
 impl Workshop {
-    /// Runs `prepare` on the base snapshots; its result is what everything starts from.
+    /// Runs `prepare` on the base snapshots, once in each backend, whose C library and programs its
+    /// result is made for; it is what everything starts from.
     pub(super) async fn prepare(
         &self,
+        mut base: Base,
+        emitter: &mut Emitter<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Base, CampaignError> {
+        for role in self.benches.roles() {
+            base = self.prepare_for(*role, base, emitter, cancel).await?;
+        }
+        Ok(base)
+    }
+
+    /// Runs `prepare` on the base snapshot of `role` alone.
+    pub(super) async fn prepare_for(
+        &self,
+        role: Role,
         mut base: Base,
         emitter: &mut Emitter<'_>,
         cancel: &CancellationToken,
@@ -398,13 +418,16 @@ impl Workshop {
         let Some(step) = &self.marker.prepare else {
             return Ok(base);
         };
+        let bench = self.bench(role);
+        let backend = self.benches.parted().map(|_| bench.kind.word().to_owned());
         emitter.emit(EventKind::Preparing {
             command: step.command.clone(),
+            backend: backend.clone(),
         });
         let mut output = super::capture::Capture::new(64 << 10);
         let execution = crate::sandbox::Execution {
-            snapshot: &base.agent,
-            plan: &self.plan,
+            snapshot: base.visible.of(role),
+            plan: &bench.plan,
             argv: ["sh", "-c", &step.command].map(Into::into).to_vec(),
             env: std::collections::BTreeMap::new(),
             stdin: Vec::new(),
@@ -413,19 +436,25 @@ impl Workshop {
             timeout: step.timeout,
             cancel: cancel.clone(),
         };
-        let finished = self.execute(execution, &mut output).await?;
+        let finished = self.execute(role, execution, &mut output).await?;
         if !finished.exit.is_success() {
             let how = super::measure::describe(finished.exit, step.timeout);
+            let place = match backend {
+                Some(backend) => format!(" in the {backend} backend"),
+                None => String::new(),
+            };
             return Err(CampaignError::Prepare(format!(
-                "it {how}\n{}",
+                "it {how}{place}\n{}",
                 output.for_people(8 << 10)
             )));
         }
         emitter.emit(EventKind::Prepared {
             seconds: finished.wall.as_secs_f64(),
+            backend,
         });
-        base.agent = finished.remains.into_snapshot().await?;
-        base.measured = self.with_hidden(&base.agent).await?;
+        let prepared = finished.remains.into_snapshot().await?;
+        base.visible.put(role, prepared);
+        base.measured = self.with_hidden(&base.visible).await?;
         Ok(base)
     }
 

@@ -126,6 +126,7 @@ pub(super) const SANDBOX: Section = Section {
     keys: &[
         "backend",
         "image",
+        "measure",
         "policy",
         "read",
         "env",

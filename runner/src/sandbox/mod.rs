@@ -168,8 +168,8 @@ pub(in crate::sandbox) trait SnapshotParts:
 pub struct Finished {
     pub exit: Exit,
     pub wall: Duration,
-    /// Processor time of all its processes, user and system.
-    pub cpu: Duration,
+    /// Processor time of all its processes, user and system; `None` where nobody could tell.
+    pub cpu: Option<Duration>,
     pub remains: Box<dyn Remains>,
 }
 

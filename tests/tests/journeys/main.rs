@@ -8,6 +8,7 @@ mod guards;
 mod hangs;
 mod hostile;
 mod kept;
+mod mixed;
 mod numbers;
 mod odd_hosts;
 mod odd_repositories;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::super::CampaignError;
+use crate::event::MeasuredIn;
 use crate::marker::Problems;
 use crate::sandbox::SandboxError;
 
@@ -12,6 +13,9 @@ pub struct CheckReport {
     pub ok: bool,
     pub backend: Option<String>,
     pub level: Option<autoclave_policies::Level>,
+    /// Absent where it is the agent's backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_in: Option<MeasuredIn>,
     /// In the order they were made.
     pub checks: Vec<Check>,
 }
@@ -56,6 +60,7 @@ impl CheckReport {
             ok: true,
             backend: None,
             level: None,
+            measured_in: None,
             checks: Vec::new(),
         }
     }

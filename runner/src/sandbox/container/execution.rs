@@ -60,7 +60,7 @@ pub async fn run(
     Ok(Finished {
         exit,
         wall,
-        cpu: Duration::ZERO,
+        cpu: watch.cpu,
         remains: Box::new(ContainerRemains {
             container,
             frozen: frozen.clone(),

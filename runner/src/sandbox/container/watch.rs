@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use autoclave_enter::Status;
 use bollard::container::LogOutput;
-use bollard::query_parameters::KillContainerOptionsBuilder;
+use bollard::query_parameters::{KillContainerOptionsBuilder, StatsOptionsBuilder};
 use futures::{Stream, StreamExt};
 use tokio::time::{Instant as Deadline, sleep_until};
 use tracing::debug_span;
@@ -34,6 +34,8 @@ pub struct Watch<'a> {
     pub exit: Option<Exit>,
     /// Why it was killed from here.
     pub killed: Option<Exit>,
+    /// Processor time: what the helper reports in the end, or the engine before it is killed.
+    pub cpu: Option<Duration>,
     /// The helper's last word: nothing is left but itself.
     pub is_gone: bool,
     /// What is waited for; entering the next phase ends it.
@@ -58,6 +60,7 @@ impl<'a> Watch<'a> {
             ended: None,
             exit: None,
             killed: None,
+            cpu: None,
             is_gone: false,
             phase: debug_span!("prove"),
         }
@@ -150,6 +153,9 @@ impl<'a> Watch<'a> {
                         "could not {step}: {cause}"
                     )));
                 }
+                Status::Used { cpu_microseconds } => {
+                    self.cpu = Some(Duration::from_micros(cpu_microseconds));
+                }
                 Status::Gone => self.is_gone = true,
                 Status::Built { .. } => {}
             }
@@ -165,6 +171,8 @@ impl<'a> Watch<'a> {
 
     async fn kill(&mut self, why: Exit) -> Result<(), SandboxError> {
         self.killed = Some(why);
+        // The helper, which would tell, is killed with all the rest.
+        self.cpu = cpu_until_now(self.shared, self.container).await;
         let options = KillContainerOptionsBuilder::new().signal("KILL").build();
         let killed = self
             .shared
@@ -179,4 +187,15 @@ impl<'a> Watch<'a> {
             killed => killed.asking("kill a container"),
         }
     }
+}
+
+/// Returns the processor time of a running container, helper included; `None` where the engine does
+/// not say so in time.
+async fn cpu_until_now(shared: &Shared, container: &str) -> Option<Duration> {
+    const WORTH_WAITING: Duration = Duration::from_secs(2);
+    let options = StatsOptionsBuilder::new().stream(false).one_shot(true);
+    let mut stats = Box::pin(shared.docker.stats(container, Some(options.build())));
+    let told = tokio::time::timeout(WORTH_WAITING, stats.next()).await;
+    let usage = told.ok()??.ok()?.cpu_stats?.cpu_usage?;
+    Some(Duration::from_nanos(usage.total_usage?))
 }

@@ -98,7 +98,7 @@ pub fn sweep(state: &Path, run_label: &str) -> bool {
 }
 
 impl ProcessSandbox {
-    /// Makes the run's private folder, removing what an earlier, dead run of this label left.
+    /// Makes the run's private folder. What else lies there already is not its own and stays.
     ///
     /// # Errors
     ///
@@ -112,7 +112,6 @@ impl ProcessSandbox {
     /// As [`Self::new`], on a host of which everything is known.
     fn on(host: HostCapabilities, options: &ProcessOptions) -> Result<Self, SandboxError> {
         let mode = Mode::on(&host)?;
-        sweep(&options.state, &options.run_label);
         let folder = RunFolder::new(options)?;
         if let (Mode::Alone, Some((uid, _))) = (mode, host.second_uid) {
             let_through(&options.state, folder.path(), uid)?;

@@ -189,6 +189,8 @@ pub enum Status {
     Signalled {
         signal: i32,
     },
+    /// The disk that takes the sandbox's files was full.
+    DiskFull,
     /// Nothing runs in the sandbox any more.
     Gone,
     /// A stage could not do its part.

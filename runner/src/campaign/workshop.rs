@@ -58,6 +58,7 @@ pub struct Workshop {
     pub submodules: Vec<RepoPath>,
     /// What all executions until now took.
     pub(super) executions: Cell<Executions>,
+    has_worked: Cell<bool>,
     /// Last, so that it is given up when nothing is in it any more.
     pub(super) berth: Berth,
 }
@@ -137,6 +138,7 @@ impl Workshop {
             chosen_because: why,
             submodules,
             executions: Cell::default(),
+            has_worked: Cell::new(false),
             berth,
         })
     }
@@ -165,6 +167,7 @@ impl Workshop {
     ) -> Result<Finished, SandboxError> {
         let started = Instant::now();
         let finished = self.sandbox.execute(execution, output).await?;
+        self.has_worked.set(true);
         let around = started.elapsed().saturating_sub(finished.wall);
         let mut executions = self.executions.get();
         executions.count += 1;
@@ -274,6 +277,11 @@ impl Workshop {
             .sandbox
             .derive(&base.agent, added, removed, &self.plan)
             .await?)
+    }
+
+    /// Says whether any execution has come to its end.
+    pub(super) fn has_worked(&self) -> bool {
+        self.has_worked.get()
     }
 
     /// Says whether memory and processes are limited one by one, for want of a cgroup.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
 use super::emitter::Emitter;
+use super::error::chain;
 use super::gate::ModelService;
 use super::workshop::{HostFacts, Workshop};
 use crate::event::Reporter;
@@ -56,7 +57,7 @@ pub async fn preflight(
         Ok(base) => base,
         Err(error) => {
             let hint = "commit something first";
-            let detail = report::chain(&error);
+            let detail = chain(&error);
             report.fail(Area::Repository, "base commit", detail, Some(hint));
             return Ok(report);
         }
@@ -72,7 +73,7 @@ pub async fn preflight(
     if let Ok(service) = request.service {
         let views = workshop.plan.views.iter().map(|view| view.source.as_path());
         if let Err(error) = service.refuse_visible(views.chain([workshop.repo.work_dir()])) {
-            let detail = report::chain(&error);
+            let detail = chain(&error);
             report.fail(Area::Agent, "credential file", detail, None);
         }
     }

@@ -217,7 +217,10 @@ fn each(
     limits: ReadLimits,
     mut visit: impl FnMut(RepoPath, Entry<'_>) -> io::Result<()>,
 ) -> Result<(), ArchiveError> {
-    let mut archive = tar::Archive::new(archive);
+    let mut archive = tar::Archive::new(Ending {
+        archive,
+        is_cut: false,
+    });
     let (mut entries, mut bytes) = (0, 0_u64);
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -270,7 +273,28 @@ fn each(
         };
         visit(path, entry)?;
     }
+    // The crate also takes the end of the stream for the end of an archive.
+    if archive.into_inner().is_cut {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
     Ok(())
+}
+
+/// An archive of no entries: the blocks of zeros that end every one.
+pub const NOTHING: [u8; 1024] = [0; 1024];
+
+/// An archive that knows whether its stream ended before itself.
+struct Ending<R> {
+    archive: R,
+    is_cut: bool,
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.archive.read(buffer)?;
+        self.is_cut |= n == 0 && !buffer.is_empty();
+        Ok(n)
+    }
 }
 
 fn digest_of(contents: &mut impl Read) -> io::Result<[u8; 32]> {
@@ -442,6 +466,26 @@ mod tests {
             compare(tar.as_slice(), None, LIMITS, &Manifest::new()).unwrap(),
             []
         );
+    }
+
+    #[test]
+    fn an_archive_that_was_cut_is_never_taken_for_a_whole_one() {
+        let tar = archive(&[
+            ("src/a", EntryType::Regular, 0o644, &[0; 700]),
+            ("src/b", EntryType::Regular, 0o644, &[0; 512]),
+        ]);
+        let (root, before) = (path("src"), manifest(&[("src/a", &[0; 700])]));
+        let compared = |tar: &[u8]| compare(tar, Some(&root), LIMITS, &before);
+        let entries = 512 + 1024 + 512 + 512;
+        assert_eq!(compared(&tar).unwrap().len(), 1);
+        for length in 0..entries {
+            assert!(
+                matches!(compared(&tar[..length]), Err(ArchiveError::Io(_))),
+                "{length} bytes"
+            );
+        }
+        assert!(compared(&tar[..entries]).is_err(), "without its end");
+        assert_eq!(compared(&NOTHING).unwrap()[0].now, Now::Gone);
     }
 
     #[test]

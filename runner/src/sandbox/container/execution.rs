@@ -15,18 +15,18 @@ use bollard::models::{
     MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
 };
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    StartContainerOptions, WaitContainerOptions,
+    AttachContainerOptionsBuilder, KillContainerOptionsBuilder, StartContainerOptions,
 };
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant as Deadline, sleep_until};
 
+use super::end;
 use super::image::{Container, HELPER};
 use super::remains::ContainerRemains;
 use super::snapshot::Frozen;
 use super::status::{Piece, StatusSplitter, parse};
-use super::{Asking, Shared, proof};
+use super::{Asking, Shared, broken, proof};
 use crate::model::FileKind;
 use crate::sandbox::{
     Execution, Exit, Finished, GATEWAY_SOCKET, Network, OWN_ENV, OutputSink, SandboxError,
@@ -73,42 +73,27 @@ pub async fn run(
         container: &container.id,
         execution: &execution,
         identity: (uid, gid),
-        splitter: StatusSplitter::new(&nonce),
+        stdout: Ear::new(&nonce),
+        stderr: Ear::new(&nonce),
         started: None,
         exit: None,
         killed: None,
+        was_disk_full: false,
     };
     let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
     watch.until_gone(attached.output, feeding, output).await?;
-    let Some(started) = watch.started else {
-        if let Some(exit) = watch.killed {
-            return Ok(finished(
-                shared,
-                frozen,
-                execution.plan,
-                container,
-                exit,
-                Duration::ZERO,
-            ));
-        }
-        let why = last_word(shared, &container.id).await;
-        return Err(SandboxError::NotProven(why));
-    };
-    let wall = started.elapsed();
-    let ended = watch.exit.or(watch.killed);
-    let exit = match ended {
-        Some(
-            exit @ (Exit::Code(0) | Exit::TimedOut | Exit::Cancelled | Exit::NotStarted { .. }),
-        ) => exit,
-        ended => {
-            if is_out_of_memory(shared, &container.id).await? {
-                Exit::OutOfMemory
-            } else {
-                ended.unwrap_or(Exit::Signal(nix::libc::SIGKILL))
-            }
-        }
-    };
-    wait(shared, &container.id).await?;
+    let wall = watch.started.map(|started| started.elapsed());
+    let told = watch.told();
+    if watch.was_disk_full {
+        return Err(broken("run a command", "the engine's disk is full"));
+    }
+    let state = end::wait(shared, &container.id, told.is_some()).await?;
+    if watch.started.is_none() && told.is_none() {
+        let why = format!("it ended with code {}", state.code);
+        return Err(broken("hear a container's proof", &why));
+    }
+    let exit = end::exit(told, &state)?;
+    let wall = wall.unwrap_or_default();
     Ok(finished(
         shared,
         frozen,
@@ -335,14 +320,69 @@ struct Watch<'a> {
     container: &'a str,
     execution: &'a Execution<'a>,
     identity: (u32, u32),
-    splitter: StatusSplitter,
+    stdout: Ear,
+    stderr: Ear,
     /// When the command started: the proof came just before.
     started: Option<Instant>,
     exit: Option<Exit>,
     killed: Option<Exit>,
+    was_disk_full: bool,
+}
+
+/// One stream of a container's output.
+struct Ear {
+    splitter: StatusSplitter,
+    /// The helper's last words came: nothing of the stream is missing.
+    is_whole: bool,
+}
+
+impl Ear {
+    fn new(nonce: &str) -> Self {
+        Self {
+            splitter: StatusSplitter::new(nonce),
+            is_whole: false,
+        }
+    }
+
+    /// Passes on what the command wrote; returns what the helper reports.
+    fn hear(
+        &mut self,
+        of: Of,
+        bytes: &[u8],
+        output: &mut dyn OutputSink,
+    ) -> Result<Vec<Status>, SandboxError> {
+        let mut statuses = Vec::new();
+        for piece in self.splitter.push(bytes) {
+            match piece {
+                Piece::Output(bytes) => output.write(of, &bytes),
+                Piece::Status(json) => {
+                    let status = parse(&json).ok_or_else(|| {
+                        SandboxError::NotProven("an unreadable status".to_owned())
+                    })?;
+                    self.is_whole |= matches!(status, Status::Gone);
+                    statuses.push(status);
+                }
+            }
+        }
+        Ok(statuses)
+    }
+
+    fn finish(&mut self, of: Of, output: &mut dyn OutputSink) {
+        let rest = std::mem::replace(&mut self.splitter, StatusSplitter::new("")).finish();
+        if !rest.is_empty() {
+            output.write(of, &rest);
+        }
+    }
 }
 
 impl Watch<'_> {
+    /// Returns how the command ended, as far as that is certain: what the helper says counts only
+    /// with all of the output. `None` where the stream broke off, or the helper died.
+    fn told(&self) -> Option<Exit> {
+        let is_whole = self.stdout.is_whole && self.stderr.is_whole;
+        self.exit.filter(|_| is_whole).or(self.killed)
+    }
+
     /// Feeds and drains the container until it has ended and all output is read.
     async fn until_gone(
         &mut self,
@@ -357,8 +397,14 @@ impl Watch<'_> {
             let was_started = self.started.is_some();
             tokio::select! {
                 piece = attached.next() => match piece {
-                    Some(Ok(LogOutput::StdErr { message })) => self.stderr(&message, output)?,
-                    Some(Ok(LogOutput::StdOut { message })) => output.write(Of::Stdout, &message),
+                    Some(Ok(LogOutput::StdErr { message })) => {
+                        let statuses = self.stderr.hear(Of::Stderr, &message, output)?;
+                        statuses.into_iter().try_for_each(|status| self.note(status))?;
+                    }
+                    Some(Ok(LogOutput::StdOut { message })) => {
+                        // Of the helper's words, only the last are on this stream.
+                        self.stdout.hear(Of::Stdout, &message, output)?;
+                    }
                     Some(Ok(LogOutput::StdIn { .. } | LogOutput::Console { .. })) => {}
                     Some(Err(cause)) => return Err(cause).asking("read a container's output"),
                     None => break,
@@ -372,8 +418,7 @@ impl Watch<'_> {
                 }
                 () = sleep_until(deadline) => {
                     if self.killed.is_some() || self.started.is_none() {
-                        let why = "a container does not answer".to_owned();
-                        return Err(SandboxError::NotProven(why));
+                        return Err(broken("follow a container", "it does not answer"));
                     }
                     self.kill(Exit::TimedOut).await?;
                     deadline = Deadline::now() + PATIENCE;
@@ -387,42 +432,40 @@ impl Watch<'_> {
                 deadline = Deadline::now() + self.execution.timeout;
             }
         }
-        let rest = std::mem::replace(&mut self.splitter, StatusSplitter::new("")).finish();
-        if !rest.is_empty() {
-            output.write(Of::Stderr, &rest);
-        }
+        self.stdout.finish(Of::Stdout, output);
+        self.stderr.finish(Of::Stderr, output);
         Ok(())
     }
 
-    fn stderr(&mut self, bytes: &[u8], output: &mut dyn OutputSink) -> Result<(), SandboxError> {
-        for piece in self.splitter.push(bytes) {
-            let json = match piece {
-                Piece::Output(bytes) => {
-                    output.write(Of::Stderr, &bytes);
-                    continue;
-                }
-                Piece::Status(json) => json,
-            };
-            let status = parse(&json)
-                .ok_or_else(|| SandboxError::NotProven("an unreadable status".to_owned()))?;
-            match status {
-                Status::Enforced(proof) => {
-                    let has_network = self.execution.network == Network::Host;
-                    proof::check(&proof, self.identity, has_network)
-                        .map_err(SandboxError::NotProven)?;
-                    self.started = Some(Instant::now());
-                }
-                Status::Exited { code } => self.exit = Some(Exit::Code(code)),
-                Status::Signalled { signal } => self.exit = Some(Exit::Signal(signal)),
-                Status::NotStarted { errno } => self.exit = Some(Exit::NotStarted { errno }),
-                Status::Failed { step, errno } => {
-                    let cause = nix::errno::Errno::from_raw(errno);
-                    return Err(SandboxError::NotProven(format!(
-                        "could not {step}: {cause}"
-                    )));
-                }
-                Status::Built { .. } | Status::Gone => {}
+    fn note(&mut self, status: Status) -> Result<(), SandboxError> {
+        match status {
+            Status::Enforced(proof) => {
+                let has_network = self.execution.network == Network::Host;
+                proof::check(&proof, self.identity, has_network)
+                    .map_err(SandboxError::NotProven)?;
+                self.started = Some(Instant::now());
             }
+            // Without proof, nothing that is said of a command counts.
+            Status::Exited { .. } | Status::Signalled { .. } | Status::NotStarted { .. }
+                if self.started.is_none() =>
+            {
+                let why = "it ended without proof".to_owned();
+                return Err(SandboxError::NotProven(why));
+            }
+            Status::Exited { code } => self.exit = Some(Exit::Code(code)),
+            Status::Signalled { signal } => self.exit = Some(Exit::Signal(signal)),
+            Status::NotStarted { errno } => self.exit = Some(Exit::NotStarted { errno }),
+            Status::Failed { step, errno } => {
+                let cause = nix::errno::Errno::from_raw(errno);
+                if cause == nix::errno::Errno::ENOSPC {
+                    return Err(broken("start a command", "the engine's disk is full"));
+                }
+                return Err(SandboxError::NotProven(format!(
+                    "could not {step}: {cause}"
+                )));
+            }
+            Status::DiskFull => self.was_disk_full = true,
+            Status::Built { .. } | Status::Gone => {}
         }
         Ok(())
     }
@@ -443,45 +486,4 @@ impl Watch<'_> {
             killed => killed.asking("kill a container"),
         }
     }
-}
-
-/// Waits until the engine says that the container has ended.
-async fn wait(shared: &Shared, container: &str) -> Result<(), SandboxError> {
-    let mut waiting = Box::pin(
-        shared
-            .docker
-            .wait_container(container, None::<WaitContainerOptions>),
-    );
-    match tokio::time::timeout(PATIENCE, waiting.next()).await {
-        Err(_) => Err(SandboxError::Backend(
-            "a killed container does not end".to_owned(),
-        )),
-        // A code other than 0 comes as an error; the helper has told what matters.
-        Ok(Some(Err(bollard::errors::Error::DockerContainerWaitError { .. }) | Ok(_)) | None) => {
-            Ok(())
-        }
-        Ok(Some(Err(cause))) => Err(cause).asking("wait for a container"),
-    }
-}
-
-async fn is_out_of_memory(shared: &Shared, container: &str) -> Result<bool, SandboxError> {
-    let options = None::<InspectContainerOptions>;
-    let found = shared.docker.inspect_container(container, options).await;
-    let state = found.asking("look at a container")?.state;
-    Ok(state.and_then(|state| state.oom_killed) == Some(true))
-}
-
-/// Says why a container ended without proof, as far as the engine knows.
-async fn last_word(shared: &Shared, container: &str) -> String {
-    let options = None::<InspectContainerOptions>;
-    let found = shared.docker.inspect_container(container, options).await;
-    let state = found.ok().and_then(|found| found.state);
-    let code = state
-        .as_ref()
-        .and_then(|state| state.exit_code)
-        .unwrap_or_default();
-    let error = state.and_then(|state| state.error).unwrap_or_default();
-    format!("the container ended with {code} before its proof {error}")
-        .trim()
-        .to_owned()
 }

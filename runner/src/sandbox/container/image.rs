@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use autoclave_policies::{Grant, Identity, Plan};
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::models::{ContainerConfig, ContainerCreateBody};
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
@@ -28,6 +29,8 @@ pub const HELPER: &str = "/usr/lib/autoclave/enter";
 /// The image that workspaces are put on.
 #[derive(Debug)]
 pub struct BaseImage {
+    /// As the user names it.
+    pub name: String,
     /// By digest, so that a tag that moves changes nothing.
     pub id: String,
     /// `NAME=value`.
@@ -38,7 +41,7 @@ impl BaseImage {
     /// Finds an image on the engine.
     pub async fn find(docker: &Docker, name: &str) -> Result<Self, SandboxError> {
         let found = match docker.inspect_image(name).await {
-            Err(bollard::errors::Error::DockerResponseServerError {
+            Err(Error::DockerResponseServerError {
                 status_code: 404, ..
             }) => {
                 return Err(SandboxError::CannotEnforce {
@@ -54,9 +57,22 @@ impl BaseImage {
         })?;
         let env = found.config.and_then(|config| config.env);
         Ok(Self {
+            name: name.to_owned(),
             id,
             env: env.unwrap_or_default(),
         })
+    }
+
+    /// Checks that it is still there.
+    async fn check(&self, docker: &Docker) -> Result<(), SandboxError> {
+        match Self::find(docker, &self.id).await {
+            Err(SandboxError::CannotEnforce { rule, .. }) => {
+                let name = &self.name;
+                let why = format!("the engine no longer has the image `{name}` of the run");
+                Err(SandboxError::CannotEnforce { rule, why })
+            }
+            found => found.map(drop),
+        }
     }
 }
 
@@ -120,21 +136,27 @@ impl Container {
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
         let body = bollard::body_try_stream(ReaderStream::with_capacity(file, 256 << 10));
         self.shared
-            .docker
+            .patient()
             .upload_to_container(&self.id, Some(options), body)
             .await
             .asking("put files into a container")
     }
 
-    /// Reads one file of at most 1 MiB; empty where it cannot be read.
-    async fn small_file(&self, path: &str) -> Vec<u8> {
+    /// Reads one file of at most 1 MiB; empty where there is none.
+    async fn small_file(&self, path: &str) -> Result<Vec<u8>, SandboxError> {
         let options = DownloadFromContainerOptionsBuilder::new()
             .path(path)
             .build();
         let docker = &self.shared.docker;
         let mut chunks = Box::pin(docker.download_from_container(&self.id, Some(options)));
         let mut archive = Vec::new();
-        while let Some(Ok(chunk)) = chunks.next().await {
+        while let Some(chunk) = chunks.next().await {
+            let chunk = match chunk {
+                Err(Error::DockerResponseServerError {
+                    status_code: 404, ..
+                }) => break,
+                chunk => chunk.asking("read a file of the image")?,
+            };
             archive.extend_from_slice(&chunk);
             if archive.len() > 1 << 20 {
                 break;
@@ -149,7 +171,7 @@ impl Container {
         if read.is_none() {
             tracing::debug!(path, "not in the image");
         }
-        text
+        Ok(text)
     }
 
     /// Keeps the container's files as an image.
@@ -162,7 +184,11 @@ impl Container {
             labels: Some(self.shared.labels.clone()),
             ..ContainerConfig::default()
         };
-        let made = self.shared.docker.commit_container(options, config).await;
+        let made = self
+            .shared
+            .patient()
+            .commit_container(options, config)
+            .await;
         Ok(Image {
             id: made.asking("keep a container as an image")?.id,
             shared: Arc::clone(&self.shared),
@@ -176,10 +202,17 @@ pub async fn import(
     entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
     plan: &Plan,
 ) -> Result<Arc<Image>, SandboxError> {
-    let container = Container::still(shared, &shared.base.id).await?;
+    let container = match Container::still(shared, &shared.base.id).await {
+        Err(error) if error.is_fault() => {
+            // Whether it is the image that is gone, the engine says itself.
+            shared.base.check(&shared.docker).await?;
+            return Err(error);
+        }
+        made => made?,
+    };
     let accounts = Accounts {
-        passwd: container.small_file("/etc/passwd").await,
-        group: container.small_file("/etc/group").await,
+        passwd: container.small_file("/etc/passwd").await?,
+        group: container.small_file("/etc/group").await?,
     };
     let archive = shared.new_file();
     let during = |cause| SandboxError::Io {

@@ -1,6 +1,7 @@
 //! The container backend: each execution in a container that is used once.
 
 mod archive;
+mod end;
 mod engine;
 mod execution;
 mod image;
@@ -8,6 +9,7 @@ mod pack;
 mod profile;
 mod proof;
 mod remains;
+mod removal;
 mod snapshot;
 mod status;
 mod sweep;
@@ -20,10 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use autoclave_policies::{Level, Plan, RepoPath};
 use bollard::Docker;
-use bollard::query_parameters::{RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder};
 use futures::future::BoxFuture;
 
 pub use self::engine::{EngineAddress, EngineError, EngineFacts};
+use self::removal::Garbage;
 use self::snapshot::Frozen;
 use super::{
     BoxError, Enforcement, Execution, Finished, Layer, OutputSink, Sandbox, SandboxError, Snapshot,
@@ -56,19 +58,13 @@ struct Shared {
     /// The id of the image that was asked for, and its environment.
     base: image::BaseImage,
     labels: HashMap<String, String>,
+    owner: sweep::Owner,
     folder: PathBuf,
     seccomp: String,
     counter: AtomicU64,
     /// What nobody needs any more; dropping is not async, so the next call removes it. Shared with
     /// every guard, each of which only pushes.
     garbage: Mutex<Vec<Garbage>>,
-}
-
-/// A thing of ours on the engine that nobody needs any more.
-#[derive(Debug)]
-enum Garbage {
-    Container(String),
-    Image(String),
 }
 
 impl Shared {
@@ -79,39 +75,22 @@ impl Shared {
             .push(garbage);
     }
 
-    /// Removes what was thrown away. What cannot be removed is left to the next start's sweep.
+    /// Returns the engine for what takes longer the more there is.
+    fn patient(&self) -> Docker {
+        let patience = self.docker.timeout();
+        self.docker.clone().with_timeout(patience * 10)
+    }
+
+    /// Removes what was thrown away. What cannot be removed now is tried again the next time.
     async fn take_out(&self) {
         let garbage = {
             let mut garbage = self.garbage.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *garbage)
         };
-        // Containers first: an image that one of them stands on cannot go.
-        let (containers, images): (Vec<_>, Vec<_>) = garbage
-            .into_iter()
-            .partition(|garbage| matches!(garbage, Garbage::Container(_)));
-        for garbage in containers.into_iter().chain(images) {
-            let removed = match &garbage {
-                Garbage::Container(id) => {
-                    let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
-                    self.docker
-                        .remove_container(id, Some(options.build()))
-                        .await
-                }
-                Garbage::Image(id) => {
-                    let options = RemoveImageOptionsBuilder::new().force(true);
-                    let removed = self
-                        .docker
-                        .remove_image(id, Some(options.build()), None)
-                        .await;
-                    removed.map(drop)
-                }
-            };
-            if let Err(error) = removed {
-                tracing::warn!(?garbage, %error, "could not remove from the engine");
-            }
+        for left in removal::remove(&self.docker, garbage).await {
+            self.throw_away(left);
         }
     }
-
     fn new_file(&self) -> PathBuf {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         self.folder.join(format!("archive-{number}.tar"))
@@ -150,7 +129,7 @@ impl ContainerSandbox {
         }
         let base = image::BaseImage::find(&docker, &options.image).await?;
         let owner = sweep::Owner::this(&options.state);
-        sweep::sweep(&docker, &owner).await?;
+        sweep::sweep_dead(&docker, &owner).await?;
         let folder = options.state.join(&options.run_label).join("archives");
         fs::create_dir_all(&folder).map_err(|cause| SandboxError::Io {
             action: "make",
@@ -162,6 +141,7 @@ impl ContainerSandbox {
                 docker,
                 base,
                 labels: owner.labels(&options.run_label),
+                owner,
                 folder,
                 seccomp: profile::profile(),
                 counter: AtomicU64::new(0),
@@ -251,7 +231,16 @@ impl Sandbox for ContainerSandbox {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.shared.take_out().await;
+            let Shared {
+                docker,
+                owner,
+                labels,
+                ..
+            } = &*self.shared;
+            // Not only what is known: an engine that did not answer may have made more.
+            if let Err(error) = sweep::sweep_own(docker, owner, labels).await {
+                tracing::warn!(%error, "could not look for what is left on the engine");
+            }
             if let Err(error) = fs::remove_dir_all(&self.shared.folder) {
                 tracing::warn!(%error, "could not remove the archives' folder");
             }
@@ -270,5 +259,13 @@ impl<T> Asking<T> for Result<T, bollard::errors::Error> {
             action,
             cause: cause.into(),
         })
+    }
+}
+
+/// Returns the error of an engine, or of what it runs, that did not do as it should.
+fn broken(action: &'static str, why: &str) -> SandboxError {
+    SandboxError::Engine {
+        action,
+        cause: why.into(),
     }
 }

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use autoclave_policies::{Grant, Plan, Policy, RepoPath};
-use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
+use bollard::errors::Error;
+use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, InspectContainerOptions};
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -17,7 +18,7 @@ use super::image::Container;
 use super::snapshot::Frozen;
 use crate::model::ChangeKind;
 use crate::sandbox::intake::Intake;
-use crate::sandbox::{ChangeLimits, Changes, Remains, SandboxError, Snapshot, WORKSPACE};
+use crate::sandbox::{BoxError, ChangeLimits, Changes, Remains, SandboxError, Snapshot, WORKSPACE};
 
 /// The files of a container in which nothing runs any more.
 pub struct ContainerRemains {
@@ -59,9 +60,7 @@ impl Remains for ContainerRemains {
                             take(&mut intake, path, now);
                         }
                     }
-                    Err(ArchiveError::Io(cause)) => {
-                        return Err(SandboxError::Entries(cause.into()));
-                    }
+                    Err(ArchiveError::Io(cause)) => return Err(unread(cause.into())),
                     Err(ArchiveError::TooMany(_) | ArchiveError::TooLarge(_)) => {
                         // Nothing beneath can be told from what was not read.
                         if let Some(root) = root {
@@ -104,10 +103,17 @@ pub async fn record_roots(container: &Container, plan: &Plan) -> Result<Manifest
             archive::record(archive, of.as_ref(), limits, &mut manifest).map(|()| manifest)
         })
         .await?
-        .map_err(|error| SandboxError::Entries(error.into()))?;
+        .map_err(|error| unread(error.into()))?;
         manifest.extend(recorded);
     }
     Ok(manifest)
+}
+
+fn unread(cause: BoxError) -> SandboxError {
+    SandboxError::Engine {
+        action: "read the files of a container",
+        cause,
+    }
 }
 
 /// The bounds of what the disk limit lets a command leave.
@@ -157,16 +163,26 @@ async fn stream<T: Send + 'static>(
     let (sender, receiver) = mpsc::channel(8);
     let docker = container.shared.docker.clone();
     let mut chunks = Box::pin(docker.download_from_container(&container.id, Some(options)));
+    let patience = docker.timeout();
     let pump = async {
-        while let Some(chunk) = chunks.next().await {
-            let chunk = match chunk {
-                // The root itself was removed: an empty archive.
-                Err(bollard::errors::Error::DockerResponseServerError {
+        loop {
+            let chunk = match tokio::time::timeout(patience, chunks.next()).await {
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                Ok(None) => break,
+                // The root itself was removed: an empty archive. Or else the container is gone.
+                Ok(Some(Err(Error::DockerResponseServerError {
                     status_code: 404, ..
-                }) => break,
-                chunk => chunk.map_err(io::Error::other),
+                }))) => match docker
+                    .inspect_container(&container.id, None::<InspectContainerOptions>)
+                    .await
+                {
+                    Ok(_) => Ok(Bytes::from_static(&archive::NOTHING)),
+                    Err(cause) => Err(io::Error::other(cause)),
+                },
+                Ok(Some(chunk)) => chunk.map_err(io::Error::other),
             };
-            if sender.send(chunk).await.is_err() {
+            let is_last = chunk.is_err();
+            if sender.send(chunk).await.is_err() || is_last {
                 break;
             }
         }

@@ -124,6 +124,8 @@ pub struct Proof {
     pub read_secret: Option<i32>,
     /// Not tried with the host's network.
     pub connect: Option<i32>,
+    /// A socket that the system call filter denies, and no other filter does.
+    pub netlink: Option<i32>,
     /// Signalling the runner; not tried in a pid namespace, where it has no number.
     pub signal: Option<i32>,
 }

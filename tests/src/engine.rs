@@ -111,8 +111,11 @@ impl Engine {
         let mut child = self.daemon.lock().unwrap().take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        // The next one believes a pid that is somebody's.
-        fs::remove_file(self.beside("pid")).unwrap();
+        // Containerd died with it. The next ones believe in a pid that is somebody's, if only of
+        // a process that nobody has waited for.
+        for pid in ["pid", "exec/containerd/containerd.pid"] {
+            fs::remove_file(self.beside(pid)).unwrap();
+        }
     }
 
     /// Runs the client; fails where it does.

@@ -77,6 +77,11 @@ pub fn exit(told: Option<Exit>, ended: &Ended) -> Result<Exit, SandboxError> {
         }
         Some(exit) => Ok(exit),
         None if ended.is_out_of_memory => Ok(Exit::OutOfMemory),
+        // The helper itself ended well, and nothing is known of what it said.
+        None if ended.code == 0 => Err(broken(
+            "read a container's output",
+            "the engine lost a part of it",
+        )),
         None => Err(broken(
             "run a command to its end",
             &format!(

@@ -73,6 +73,7 @@ impl Stage {
             address: EngineAddress {
                 host: address.to_owned(),
                 certificates: None,
+                patience: EngineAddress::PATIENCE,
             },
             image: image(),
             state: state.path().to_owned(),

@@ -2,6 +2,8 @@
 
 pub mod containers;
 pub mod durable;
+pub mod engine;
+pub mod engine_proxy;
 pub mod model_server;
 pub mod stage;
 pub mod toy;

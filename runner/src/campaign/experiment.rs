@@ -9,6 +9,7 @@ use super::bench::Role;
 use super::clock;
 use super::compare::Sides;
 use super::emitter::decided;
+use super::error::chain;
 use super::folder;
 use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
@@ -20,6 +21,7 @@ use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::progress::Strategy;
 use crate::decide::record::{ExperimentRecord, Record};
 use crate::event::EventKind;
+use crate::gateway::Gateway;
 use crate::model::{
     Change, CommitId, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, Usage,
     Verdict, VoidReason,
@@ -146,6 +148,11 @@ impl Campaign<'_> {
             Err(error @ CampaignError::Interrupted) => Ending {
                 detail: error.to_string(),
                 ..Ending::fatal(VoidReason::Cancelled, error)
+            },
+            // So is what broke off; nothing of it is judged.
+            Err(CampaignError::Sandbox(error)) if error.is_fault() => Ending {
+                detail: chain(&error),
+                ..Ending::fatal(VoidReason::Infrastructure, error.into())
             },
             ended => ended?,
         };
@@ -307,7 +314,12 @@ impl Campaign<'_> {
             transcript: &attempt.folder.join("agent.jsonl"),
             cancel: &self.cancel,
         };
-        let session = run_session(&self.workshop, &self.gate, &mut self.emitter, request).await?;
+        let mark = self.gate.gateway().map(Gateway::mark).unwrap_or_default();
+        let session = run_session(&self.workshop, &self.gate, &mut self.emitter, request).await;
+        if let (Err(_), Some(gateway)) = (&session, self.gate.gateway()) {
+            attempt.usage += gateway.usage_since(mark);
+        }
+        let session = session?;
         attempt.usage += session.usage;
         attempt.denied += session.report.denials;
         attempt.denials.extend(session.denials.iter().cloned());

@@ -9,12 +9,15 @@ use super::CampaignError;
 use super::bench::Role;
 use super::clock;
 use super::emitter::Emitter;
+use super::error::chain;
 use super::experiment::Champion;
 use super::folder::{RunFolder, list_runs, remove_stillborn};
 use super::gate::{Gate, GateFiles, ModelService};
 use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
+use super::wait::wait_until;
 use super::workshop::{Base, HostFacts, Workshop};
+use crate::decide::patience::try_again_at_ms;
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
 use crate::decide::record::{GuardBase, Record, VERSION};
 use crate::decide::{ideas, noise};
@@ -23,7 +26,7 @@ use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
 use crate::model::{Cost, FinishReason, RunId};
 use crate::repo::Repo;
-use crate::sandbox::{Enforcement, Snapshot};
+use crate::sandbox::{Enforcement, SandboxError, Snapshot};
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub(super) struct Campaign<'r> {
     pub champion: Option<Champion>,
     max_experiments: u32,
     ledger: Ledger,
+    /// Of the engine, without a step that was done in between.
+    faults: u32,
 }
 
 /// Runs a marker's loop until nothing is left to do.
@@ -213,6 +218,7 @@ async fn open_and_go(
         champion: None,
         max_experiments,
         ledger,
+        faults: 0,
     };
     campaign.repair()?;
     if matches!(start, Start::Reopen { .. }) {
@@ -300,10 +306,10 @@ impl Campaign<'_> {
             }
             let step = self.progress.next_step(&self.budget());
             tracing::info!(?step, "next");
-            match step {
-                NextStep::MeasureBaseline => self.measure_baseline().await?,
+            let done = match step {
+                NextStep::MeasureBaseline => self.measure_baseline().await,
                 NextStep::RunExperiment { number, strategy } => {
-                    self.run_experiment(number, strategy).await?;
+                    self.run_experiment(number, strategy).await
                 }
                 NextStep::Finish(reason) => {
                     if self.progress.closed.is_none() {
@@ -322,8 +328,56 @@ impl Campaign<'_> {
                     });
                     return Ok(reason);
                 }
+            };
+            match done {
+                Ok(()) => self.faults = 0,
+                Err(CampaignError::Sandbox(error)) if error.is_fault() => {
+                    self.recover(error).await?;
+                }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Waits until the engine works again, and makes anew what was there.
+    ///
+    /// # Errors
+    ///
+    /// The fault, where it lasts, or where nothing has worked yet: then somebody is there to mend
+    /// it. Those of making the base anew.
+    async fn recover(&mut self, mut fault: SandboxError) -> Result<(), CampaignError> {
+        let step = self.progress.next_step(&self.budget());
+        if matches!(step, NextStep::Finish(_)) {
+            return Ok(());
+        }
+        loop {
+            self.faults += 1;
+            let until_ms = try_again_at_ms(self.faults, clock::now_ms());
+            let is_hopeful = self.workshop.has_worked() && !self.cancel.is_cancelled();
+            let Some(until_ms) = until_ms.filter(|_| is_hopeful) else {
+                return Err(fault.into());
+            };
+            self.emitter.emit(EventKind::Waiting {
+                reason: chain(&fault),
+                until_ms,
+            });
+            wait_until(until_ms, clock::now_ms, &self.cancel).await?;
+            // An engine that was restarted or cleaned up may have lost any of it.
+            match self.remake().await {
+                Err(CampaignError::Sandbox(error)) if error.is_fault() => fault = error,
+                remade => return remade,
+            }
+        }
+    }
+
+    async fn remake(&mut self) -> Result<(), CampaignError> {
+        let base = self.workshop.base().await?;
+        self.base = self
+            .workshop
+            .prepare(base, &mut self.emitter, &self.cancel)
+            .await?;
+        self.champion = None;
+        Ok(())
     }
 
     pub fn budget(&self) -> Budget {

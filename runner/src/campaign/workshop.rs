@@ -56,6 +56,7 @@ pub struct Workshop {
     pub submodules: Vec<RepoPath>,
     /// What all executions until now took.
     pub(super) executions: Cell<Executions>,
+    has_worked: Cell<bool>,
     /// Last, so that it is given up when nothing is in it any more.
     pub(super) berth: Berth,
 }
@@ -129,6 +130,7 @@ impl Workshop {
             marker,
             submodules,
             executions: Cell::default(),
+            has_worked: Cell::new(false),
             berth,
         })
     }
@@ -180,6 +182,7 @@ impl Workshop {
     ) -> Result<Finished, SandboxError> {
         let started = Instant::now();
         let finished = self.bench(role).sandbox.execute(execution, output).await?;
+        self.has_worked.set(true);
         let around = started.elapsed().saturating_sub(finished.wall);
         let mut executions = self.executions.get();
         executions.count += 1;
@@ -294,6 +297,11 @@ impl Workshop {
         let Bench { sandbox, plan, .. } = self.bench(Role::Agent);
         let agent = base.visible.of(Role::Agent);
         Ok(sandbox.derive(agent, added, removed, plan).await?)
+    }
+
+    /// Says whether any execution has come to its end.
+    pub(super) fn has_worked(&self) -> bool {
+        self.has_worked.get()
     }
 
     /// Says whether an agent's change of `path` may become part of a candidate.

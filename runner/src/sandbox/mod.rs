@@ -295,3 +295,11 @@ pub enum SandboxError {
     #[error("{0}")]
     Backend(String),
 }
+
+impl SandboxError {
+    /// Says whether a container engine failed, or something else did with what it runs: trying
+    /// again may help.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::Engine { .. })
+    }
+}

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
 use super::emitter::Emitter;
+use super::error::chain;
 use super::gate::ModelService;
 use super::workshop::{HostFacts, Workshop};
 use crate::event::Reporter;
@@ -57,7 +58,7 @@ pub async fn preflight(
         Ok(base) => base,
         Err(error) => {
             let hint = "commit something first";
-            let detail = report::chain(&error);
+            let detail = chain(&error);
             report.fail(Area::Repository, "base commit", detail, Some(hint));
             return Ok(report);
         }
@@ -73,7 +74,7 @@ pub async fn preflight(
     if let Ok(service) = request.service
         && let Err(error) = service.refuse_visible(workshop.shown())
     {
-        let detail = report::chain(&error);
+        let detail = chain(&error);
         report.fail(Area::Agent, "credential file", detail, None);
     }
     enforced::check(&workshop, request.config, &mut report);

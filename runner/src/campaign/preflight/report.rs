@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::super::CampaignError;
+use super::super::error::chain;
 use crate::event::MeasuredIn;
 use crate::marker::Problems;
 use crate::sandbox::SandboxError;
@@ -141,16 +142,4 @@ impl CheckReport {
             area,
         });
     }
-}
-
-/// Writes an error with its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

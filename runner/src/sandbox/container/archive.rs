@@ -58,7 +58,10 @@ pub fn each(
     limits: ReadLimits,
     mut visit: impl FnMut(RepoPath, Entry<'_>) -> io::Result<()>,
 ) -> Result<(), ArchiveError> {
-    let mut archive = tar::Archive::new(archive);
+    let mut archive = tar::Archive::new(Ending {
+        archive,
+        is_cut: false,
+    });
     let (mut entries, mut bytes) = (0, 0_u64);
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -111,7 +114,28 @@ pub fn each(
         };
         visit(path, entry)?;
     }
+    // The crate also takes the end of the stream for the end of an archive.
+    if archive.into_inner().is_cut {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
     Ok(())
+}
+
+/// An archive of no entries: the blocks of zeros that end every one.
+pub const NOTHING: [u8; 1024] = [0; 1024];
+
+/// An archive that knows whether its stream ended before itself.
+struct Ending<R> {
+    archive: R,
+    is_cut: bool,
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.archive.read(buffer)?;
+        self.is_cut |= n == 0 && !buffer.is_empty();
+        Ok(n)
+    }
 }
 
 /// Returns the digest of a file's contents, never holding more than a piece of them.

@@ -118,6 +118,7 @@ mod tests {
 
     use tar::EntryType;
 
+    use super::super::archive::NOTHING;
     use super::super::archive::tests::{LIMITS, archive, path};
     use super::super::delta::Delta;
     use super::super::manifest::{self, Record};
@@ -145,6 +146,26 @@ mod tests {
         let recorded = Manifest::new(Arc::new(record), &Delta::default());
         let differences = compare(tar.as_slice(), Some(&root), LIMITS, &recorded).unwrap();
         assert_eq!(differences, []);
+    }
+
+    #[test]
+    fn an_archive_that_was_cut_is_never_taken_for_a_whole_one() {
+        let tar = archive(&[
+            ("src/a", EntryType::Regular, 0o644, &[0; 700]),
+            ("src/b", EntryType::Regular, 0o644, &[0; 512]),
+        ]);
+        let (root, before) = (path("src"), manifest(&[("src/a", &[0; 700])]));
+        let compared = |tar: &[u8]| compare(tar, Some(&root), LIMITS, &before);
+        let entries = 512 + 1024 + 512 + 512;
+        assert_eq!(compared(&tar).unwrap().len(), 1);
+        for length in 0..entries {
+            assert!(
+                matches!(compared(&tar[..length]), Err(ArchiveError::Io(_))),
+                "{length} bytes"
+            );
+        }
+        assert!(compared(&tar[..entries]).is_err(), "without its end");
+        assert_eq!(compared(&NOTHING).unwrap()[0].now, Now::Gone);
     }
 
     #[test]

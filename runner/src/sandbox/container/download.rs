@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use autoclave_policies::RepoPath;
-use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
+use bollard::errors::Error;
+use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, InspectContainerOptions};
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use super::archive::ArchiveError;
+use super::archive::{self, ArchiveError};
 use super::held::Container;
 use crate::sandbox::{SandboxError, WORKSPACE};
 
@@ -29,16 +30,26 @@ pub async fn stream<T: Send + 'static>(
     let (sender, receiver) = mpsc::channel(8);
     let docker = container.shared.docker.clone();
     let mut chunks = Box::pin(docker.download_from_container(&container.id, Some(options)));
+    let patience = docker.timeout();
     let pump = async {
-        while let Some(chunk) = chunks.next().await {
-            let chunk = match chunk {
-                // The root itself was removed: an empty archive.
-                Err(bollard::errors::Error::DockerResponseServerError {
+        loop {
+            let chunk = match tokio::time::timeout(patience, chunks.next()).await {
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                Ok(None) => break,
+                // The root itself was removed: an empty archive. Or else the container is gone.
+                Ok(Some(Err(Error::DockerResponseServerError {
                     status_code: 404, ..
-                }) => break,
-                chunk => chunk.map_err(io::Error::other),
+                }))) => match docker
+                    .inspect_container(&container.id, None::<InspectContainerOptions>)
+                    .await
+                {
+                    Ok(_) => Ok(Bytes::from_static(&archive::NOTHING)),
+                    Err(cause) => Err(io::Error::other(cause)),
+                },
+                Ok(Some(chunk)) => chunk.map_err(io::Error::other),
             };
-            if sender.send(chunk).await.is_err() {
+            let is_last = chunk.is_err();
+            if sender.send(chunk).await.is_err() || is_last {
                 break;
             }
         }

@@ -1,23 +1,21 @@
 //! One execution: from its description to its proof to its end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use autoclave_policies::Identity;
 use bollard::container::AttachContainerResults;
 use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions,
-};
+use bollard::query_parameters::{AttachContainerOptionsBuilder, StartContainerOptions};
 use tracing::{Instrument, debug_span};
 
 use super::describe::describe;
+use super::end;
 use super::held::Container;
 use super::input::{contained, feed};
 use super::remains::ContainerRemains;
 use super::snapshot::Frozen;
 use super::watch::Watch;
-use super::{Asking, Shared};
+use super::{Asking, Shared, broken};
 use crate::sandbox::{Execution, Exit, Finished, OutputSink, SandboxError};
 
 /// Runs `execution` in a container of its own.
@@ -44,22 +42,13 @@ pub async fn run(
     let mut watch = Watch::new(shared, &container.id, &execution, (uid, gid), &nonce);
     let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
     watch.until_gone(attached.output, feeding, output).await?;
-    let (exit, wall) = match (watch.wall(), watch.killed) {
-        (Some(wall), _) => (how_it_ended(shared, &container, &watch).await?, wall),
-        // Killed before it could begin.
-        (None, Some(killed)) => (killed, Duration::ZERO),
-        (None, None) => {
-            return Err(SandboxError::NotProven(
-                last_word(shared, &container.id).await,
-            ));
-        }
-    };
-    if !watch.is_gone {
-        container.ended().await?;
+    if watch.was_disk_full {
+        return Err(broken("run a command", "the engine's disk is full"));
     }
+    let exit = how_it_ended(shared, &container, &watch).await?;
     Ok(Finished {
         exit,
-        wall,
+        wall: watch.wall().unwrap_or_default(),
         cpu: watch.cpu,
         remains: Box::new(ContainerRemains {
             container,
@@ -98,46 +87,22 @@ async fn start(
     Ok((container, attached))
 }
 
-/// Returns how a command that was started ended. Only of one that failed the engine is asked.
+/// Returns how the command ended. The engine is only asked where the helper's word does not suffice.
 async fn how_it_ended(
     shared: &Shared,
     container: &Container,
     watch: &Watch<'_>,
 ) -> Result<Exit, SandboxError> {
-    match watch.exit.or(watch.killed) {
-        Some(
-            exit @ (Exit::Code(0) | Exit::TimedOut | Exit::Cancelled | Exit::NotStarted { .. }),
-        ) => Ok(exit),
-        ended => {
-            // It knows what happened when it knows that the container has ended.
-            container.ended().await?;
-            if is_out_of_memory(shared, &container.id).await? {
-                Ok(Exit::OutOfMemory)
-            } else {
-                Ok(ended.unwrap_or(Exit::Signal(nix::libc::SIGKILL)))
+    let told = watch.told();
+    match told {
+        Some(exit) if watch.is_whole() && !end::may_be_out_of_memory(exit) => Ok(exit),
+        told => {
+            let state = end::wait(shared, &container.id, told.is_some()).await?;
+            if told.is_none() && watch.wall().is_none() {
+                let why = format!("it ended with code {}", state.code);
+                return Err(broken("hear a container's proof", &why));
             }
+            end::exit(told, &state)
         }
     }
-}
-
-async fn is_out_of_memory(shared: &Shared, container: &str) -> Result<bool, SandboxError> {
-    let options = None::<InspectContainerOptions>;
-    let found = shared.docker.inspect_container(container, options).await;
-    let state = found.asking("look at a container")?.state;
-    Ok(state.and_then(|state| state.oom_killed) == Some(true))
-}
-
-/// Says why a container ended without proof, as far as the engine knows.
-async fn last_word(shared: &Shared, container: &str) -> String {
-    let options = None::<InspectContainerOptions>;
-    let found = shared.docker.inspect_container(container, options).await;
-    let state = found.ok().and_then(|found| found.state);
-    let code = state
-        .as_ref()
-        .and_then(|state| state.exit_code)
-        .unwrap_or_default();
-    let error = state.and_then(|state| state.error).unwrap_or_default();
-    format!("the container ended with {code} before its proof {error}")
-        .trim()
-        .to_owned()
 }

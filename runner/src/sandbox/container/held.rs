@@ -3,17 +3,16 @@
 use std::io::Read;
 use std::sync::{Arc, PoisonError};
 
+use bollard::errors::Error;
 use bollard::models::{ContainerConfig, ContainerCreateBody};
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, WaitContainerOptions,
 };
 use futures::StreamExt;
-use tokio::time::timeout;
-use tracing::{Instrument, debug_span};
 
+use super::end;
 use super::image::HELPER;
-use super::watch::PATIENCE;
+use super::removal::{self, Garbage};
 use super::{Asking, Shared};
 use crate::sandbox::SandboxError;
 
@@ -72,15 +71,21 @@ impl Container {
         Self::create(shared, body).await
     }
 
-    /// Reads one file of at most 1 MiB; empty where it cannot be read.
-    pub async fn small_file(&self, path: &str) -> Vec<u8> {
+    /// Reads one file of at most 1 MiB; empty where there is none.
+    pub async fn small_file(&self, path: &str) -> Result<Vec<u8>, SandboxError> {
         let options = DownloadFromContainerOptionsBuilder::new()
             .path(path)
             .build();
         let docker = &self.shared.docker;
         let mut chunks = Box::pin(docker.download_from_container(&self.id, Some(options)));
         let mut archive = Vec::new();
-        while let Some(Ok(chunk)) = chunks.next().await {
+        while let Some(chunk) = chunks.next().await {
+            let chunk = match chunk {
+                Err(Error::DockerResponseServerError {
+                    status_code: 404, ..
+                }) => break,
+                chunk => chunk.asking("read a file of the image")?,
+            };
             archive.extend_from_slice(&chunk);
             if archive.len() > 1 << 20 {
                 break;
@@ -95,25 +100,12 @@ impl Container {
         if read.is_none() {
             tracing::debug!(path, "not in the image");
         }
-        text
+        Ok(text)
     }
 
-    /// Waits until the engine says that the container has ended.
+    /// Waits until a container that was killed, or whose helper has said goodbye, has ended.
     pub async fn ended(&self) -> Result<(), SandboxError> {
-        let docker = &self.shared.docker;
-        let options = None::<WaitContainerOptions>;
-        let mut waiting = Box::pin(docker.wait_container(&self.id, options));
-        let span = debug_span!("wait");
-        match timeout(PATIENCE, waiting.next()).instrument(span).await {
-            Err(_) => Err(SandboxError::Backend(
-                "a killed container does not end".to_owned(),
-            )),
-            // A code other than 0 comes as an error; the helper has told what matters.
-            Ok(
-                Some(Err(bollard::errors::Error::DockerContainerWaitError { .. }) | Ok(_)) | None,
-            ) => Ok(()),
-            Ok(Some(Err(cause))) => Err(cause).asking("wait for a container"),
-        }
+        end::wait(&self.shared, &self.id, true).await.map(drop)
     }
 
     /// Keeps the container's files as an image.
@@ -126,19 +118,16 @@ impl Container {
             labels: Some(self.shared.labels.clone()),
             ..ContainerConfig::default()
         };
-        let made = self.shared.docker.commit_container(options, config).await;
+        let made = self
+            .shared
+            .patient()
+            .commit_container(options, config)
+            .await;
         Ok(Image {
             id: made.asking("keep a container as an image")?.id,
             shared: Arc::clone(&self.shared),
         })
     }
-}
-
-/// A thing of ours on the engine that nobody needs any more.
-#[derive(Debug)]
-pub enum Garbage {
-    Container(String),
-    Image(String),
 }
 
 impl Shared {
@@ -149,37 +138,14 @@ impl Shared {
             .push(garbage);
     }
 
-    /// Removes what was thrown away. What cannot be removed is left to the next start's sweep.
+    /// Removes what was thrown away. What cannot be removed now is tried again the next time.
     pub async fn take_out(&self) {
         let garbage = {
             let mut garbage = self.garbage.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *garbage)
         };
-        // Containers first: an image that one of them stands on cannot go.
-        let (containers, images): (Vec<_>, Vec<_>) = garbage
-            .into_iter()
-            .partition(|garbage| matches!(garbage, Garbage::Container(_)));
-        for garbage in containers.into_iter().chain(images) {
-            let removed = match &garbage {
-                Garbage::Container(id) => {
-                    let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
-                    self.docker
-                        .remove_container(id, Some(options.build()))
-                        .instrument(debug_span!("remove"))
-                        .await
-                }
-                Garbage::Image(id) => {
-                    let options = RemoveImageOptionsBuilder::new().force(true);
-                    let removed = self
-                        .docker
-                        .remove_image(id, Some(options.build()), None)
-                        .await;
-                    removed.map(drop)
-                }
-            };
-            if let Err(error) = removed {
-                tracing::warn!(?garbage, %error, "could not remove from the engine");
-            }
+        for left in removal::remove(&self.docker, garbage).await {
+            self.throw_away(left);
         }
     }
 }

@@ -20,6 +20,8 @@ pub const HELPER: &str = "/usr/lib/autoclave/enter";
 /// The image that workspaces are put on.
 #[derive(Debug)]
 pub struct BaseImage {
+    /// As the user names it.
+    pub name: String,
     /// By digest, so that a tag that moves changes nothing.
     pub id: String,
     /// `NAME=value`.
@@ -46,9 +48,22 @@ impl BaseImage {
         })?;
         let env = found.config.and_then(|config| config.env);
         Ok(Self {
+            name: name.to_owned(),
             id,
             env: env.unwrap_or_default(),
         })
+    }
+
+    /// Checks that it is still there.
+    async fn check(&self, docker: &Docker) -> Result<(), SandboxError> {
+        match Self::find(docker, &self.id).await {
+            Err(SandboxError::CannotEnforce { rule, .. }) => {
+                let name = &self.name;
+                let why = format!("the engine no longer has the image `{name}` of the run");
+                Err(SandboxError::CannotEnforce { rule, why })
+            }
+            found => found.map(drop),
+        }
     }
 }
 
@@ -58,10 +73,17 @@ pub async fn import(
     entries: &mut Entries<'_>,
     plan: &Plan,
 ) -> Result<Image, SandboxError> {
-    let container = Container::still(shared, &shared.base.id).await?;
+    let container = match Container::still(shared, &shared.base.id).await {
+        Err(error) if error.is_fault() => {
+            // Whether it is the image that is gone, the engine says itself.
+            shared.base.check(&shared.docker).await?;
+            return Err(error);
+        }
+        made => made?,
+    };
     let accounts = Accounts {
-        passwd: container.small_file("/etc/passwd").await,
-        group: container.small_file("/etc/group").await,
+        passwd: container.small_file("/etc/passwd").await?,
+        group: container.small_file("/etc/group").await?,
     };
     let packer = first(&accounts, plan).map_err(|cause| SandboxError::Entries(cause.into()))?;
     let created = plan.grants.iter().filter_map(|grant| match grant {

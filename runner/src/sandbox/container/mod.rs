@@ -5,6 +5,7 @@ mod delta;
 mod describe;
 mod difference;
 mod download;
+mod end;
 mod engine;
 mod execution;
 mod held;
@@ -15,6 +16,7 @@ mod pack;
 mod profile;
 mod proof;
 mod remains;
+mod removal;
 mod snapshot;
 mod status;
 mod sweep;
@@ -30,8 +32,8 @@ use bollard::Docker;
 use futures::future::BoxFuture;
 
 pub use self::engine::{EngineAddress, EngineError, EngineFacts};
-use self::held::Garbage;
 pub use self::profile::profile as seccomp_profile;
+use self::removal::Garbage;
 use self::snapshot::Frozen;
 use super::batch::Entries;
 use super::{Enforcement, Execution, Finished, Layer, OutputSink, Sandbox, SandboxError, Snapshot};
@@ -63,6 +65,7 @@ struct Shared {
     /// The id of the image that was asked for, and its environment.
     base: image::BaseImage,
     labels: HashMap<String, String>,
+    owner: sweep::Owner,
     seccomp: String,
     /// What nobody needs any more; dropping is not async, so the next call removes it. Shared with
     /// every guard, each of which only pushes.
@@ -101,12 +104,13 @@ impl ContainerSandbox {
         }
         let base = image::BaseImage::find(&docker, &options.image).await?;
         let owner = sweep::Owner::this(&options.state);
-        sweep::sweep(&docker, &owner).await?;
+        sweep::sweep_dead(&docker, &owner).await?;
         Ok(Self {
             shared: Arc::new(Shared {
                 docker,
                 base,
                 labels: owner.labels(&options.run_label),
+                owner,
                 seccomp: profile::profile(),
                 garbage: Mutex::default(),
             }),
@@ -192,7 +196,18 @@ impl Sandbox for ContainerSandbox {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.shared.take_out())
+        Box::pin(async move {
+            let Shared {
+                docker,
+                owner,
+                labels,
+                ..
+            } = &*self.shared;
+            // Not only what is known: an engine that did not answer may have made more.
+            if let Err(error) = sweep::sweep_own(docker, owner, labels).await {
+                tracing::warn!(%error, "could not look for what is left on the engine");
+            }
+        })
     }
 }
 
@@ -207,5 +222,21 @@ impl<T> Asking<T> for Result<T, bollard::errors::Error> {
             action,
             cause: cause.into(),
         })
+    }
+}
+
+impl Shared {
+    /// Returns the engine for what takes longer the more there is.
+    fn patient(&self) -> Docker {
+        let patience = self.docker.timeout();
+        self.docker.clone().with_timeout(patience * 10)
+    }
+}
+
+/// Returns the error of an engine, or of what it runs, that did not do as it should.
+fn broken(action: &'static str, why: &str) -> SandboxError {
+    SandboxError::Engine {
+        action,
+        cause: why.into(),
     }
 }

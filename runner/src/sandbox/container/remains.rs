@@ -15,7 +15,7 @@ use super::manifest::{Record, record};
 use super::snapshot::Frozen;
 use crate::model::ChangeKind;
 use crate::sandbox::intake::Intake;
-use crate::sandbox::{ChangeLimits, Changes, Remains, SandboxError, Snapshot};
+use crate::sandbox::{BoxError, ChangeLimits, Changes, Remains, SandboxError, Snapshot};
 
 /// The files of a container in which nothing runs any more.
 pub struct ContainerRemains {
@@ -60,9 +60,7 @@ impl Remains for ContainerRemains {
                                 take(&mut intake, path, now);
                             }
                         }
-                        Err(ArchiveError::Io(cause)) => {
-                            return Err(SandboxError::Entries(cause.into()));
-                        }
+                        Err(ArchiveError::Io(cause)) => return Err(unread(cause.into())),
                         Err(ArchiveError::TooMany(_) | ArchiveError::TooLarge(_)) => {
                             // Nothing beneath can be told from what was not read.
                             if let Some(root) = root {
@@ -108,10 +106,17 @@ pub async fn record_roots(container: &Container, plan: &Plan) -> Result<Record, 
             record(archive, of.as_ref(), limits, &mut recorded).map(|()| recorded)
         })
         .await?
-        .map_err(|error| SandboxError::Entries(error.into()))?;
+        .map_err(|error| unread(error.into()))?;
         all.extend(recorded);
     }
     Ok(all)
+}
+
+fn unread(cause: BoxError) -> SandboxError {
+    SandboxError::Engine {
+        action: "read the files of a container",
+        cause,
+    }
 }
 
 /// The bounds of what the disk limit lets a command leave.

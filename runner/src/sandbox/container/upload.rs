@@ -33,7 +33,7 @@ impl Container {
             piece.map(|piece| (piece, receiver))
         });
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
-        let docker = &self.shared.docker;
+        let docker = self.shared.patient();
         let body = bollard::body_try_stream(pieces);
         let uploading = docker.upload_to_container(&self.id, Some(options), body);
         let (sent, uploaded) = tokio::join!(send(packer, entries, sender), uploading);

@@ -11,7 +11,7 @@ use tokio::time::{Instant as Deadline, sleep_until};
 use tracing::debug_span;
 
 use super::status::{Piece, StatusSplitter, parse};
-use super::{Asking, Shared, proof};
+use super::{Asking, Shared, broken, proof};
 use crate::sandbox::{Execution, Exit, Network, OutputSink, SandboxError, Stream as Of};
 
 /// How long a container may take from its start to its proof, or from its end to the last word.
@@ -25,19 +25,19 @@ pub struct Watch<'a> {
     container: &'a str,
     execution: &'a Execution<'a>,
     identity: (u32, u32),
-    splitter: StatusSplitter,
+    stdout: Ear,
+    stderr: Ear,
     /// When the command started: the proof came just before.
     started: Option<Instant>,
     /// When the helper told how it ended, or the output did.
     ended: Option<Instant>,
     /// How it ended, as the helper tells.
-    pub exit: Option<Exit>,
+    exit: Option<Exit>,
     /// Why it was killed from here.
-    pub killed: Option<Exit>,
+    killed: Option<Exit>,
     /// Processor time: what the helper reports in the end, or the engine before it is killed.
     pub cpu: Option<Duration>,
-    /// The helper's last word: nothing is left but itself.
-    pub is_gone: bool,
+    pub was_disk_full: bool,
     /// What is waited for; entering the next phase ends it.
     phase: tracing::Span,
 }
@@ -55,13 +55,14 @@ impl<'a> Watch<'a> {
             container,
             execution,
             identity,
-            splitter: StatusSplitter::new(nonce),
+            stdout: Ear::new(nonce),
+            stderr: Ear::new(nonce),
             started: None,
             ended: None,
             exit: None,
             killed: None,
             cpu: None,
-            is_gone: false,
+            was_disk_full: false,
             phase: debug_span!("prove"),
         }
     }
@@ -70,6 +71,18 @@ impl<'a> Watch<'a> {
     pub fn wall(&self) -> Option<Duration> {
         let started = self.started?;
         Some(self.ended.unwrap_or_else(Instant::now) - started)
+    }
+
+    /// Says whether the helper's last words came on both streams: nothing of the output is missing,
+    /// and nothing of the container is left but the helper itself.
+    pub fn is_whole(&self) -> bool {
+        self.stdout.is_whole && self.stderr.is_whole
+    }
+
+    /// Returns how the command ended, as far as that is certain: what the helper says counts only
+    /// with all of the output. `None` where the stream broke off, or the helper died.
+    pub fn told(&self) -> Option<Exit> {
+        self.exit.filter(|_| self.is_whole()).or(self.killed)
     }
 
     /// Feeds and drains the container until it has ended and all output is read.
@@ -86,8 +99,14 @@ impl<'a> Watch<'a> {
             let was_started = self.started.is_some();
             tokio::select! {
                 piece = attached.next() => match piece {
-                    Some(Ok(LogOutput::StdErr { message })) => self.stderr(&message, output)?,
-                    Some(Ok(LogOutput::StdOut { message })) => output.write(Of::Stdout, &message),
+                    Some(Ok(LogOutput::StdErr { message })) => {
+                        let statuses = self.stderr.hear(Of::Stderr, &message, output)?;
+                        statuses.into_iter().try_for_each(|status| self.note(status))?;
+                    }
+                    Some(Ok(LogOutput::StdOut { message })) => {
+                        // Of the helper's words, only the last are on this stream.
+                        self.stdout.hear(Of::Stdout, &message, output)?;
+                    }
                     Some(Ok(LogOutput::StdIn { .. } | LogOutput::Console { .. })) => {}
                     Some(Err(cause)) => return Err(cause).asking("read a container's output"),
                     None => break,
@@ -101,8 +120,7 @@ impl<'a> Watch<'a> {
                 }
                 () = sleep_until(deadline) => {
                     if self.killed.is_some() || self.started.is_none() {
-                        let why = "a container does not answer".to_owned();
-                        return Err(SandboxError::NotProven(why));
+                        return Err(broken("follow a container", "it does not answer"));
                     }
                     self.kill(Exit::TimedOut).await?;
                     deadline = Deadline::now() + PATIENCE;
@@ -118,47 +136,44 @@ impl<'a> Watch<'a> {
         }
         self.ended.get_or_insert_with(Instant::now);
         self.phase = tracing::Span::none();
-        let rest = std::mem::replace(&mut self.splitter, StatusSplitter::new("")).finish();
-        if !rest.is_empty() {
-            output.write(Of::Stderr, &rest);
-        }
+        self.stdout.finish(Of::Stdout, output);
+        self.stderr.finish(Of::Stderr, output);
         Ok(())
     }
 
-    fn stderr(&mut self, bytes: &[u8], output: &mut dyn OutputSink) -> Result<(), SandboxError> {
-        for piece in self.splitter.push(bytes) {
-            let json = match piece {
-                Piece::Output(bytes) => {
-                    output.write(Of::Stderr, &bytes);
-                    continue;
-                }
-                Piece::Status(json) => json,
-            };
-            let status = parse(&json)
-                .ok_or_else(|| SandboxError::NotProven("an unreadable status".to_owned()))?;
-            match status {
-                Status::Enforced(proof) => {
-                    let has_network = self.execution.network == Network::Host;
-                    proof::check(&proof, self.identity, has_network)
-                        .map_err(SandboxError::NotProven)?;
-                    self.started = Some(Instant::now());
-                    self.phase = debug_span!("command");
-                }
-                Status::Exited { code } => self.end(Exit::Code(code)),
-                Status::Signalled { signal } => self.end(Exit::Signal(signal)),
-                Status::NotStarted { errno } => self.end(Exit::NotStarted { errno }),
-                Status::Failed { step, errno } => {
-                    let cause = nix::errno::Errno::from_raw(errno);
-                    return Err(SandboxError::NotProven(format!(
-                        "could not {step}: {cause}"
-                    )));
-                }
-                Status::Used { cpu_microseconds } => {
-                    self.cpu = Some(Duration::from_micros(cpu_microseconds));
-                }
-                Status::Gone => self.is_gone = true,
-                Status::Built { .. } => {}
+    fn note(&mut self, status: Status) -> Result<(), SandboxError> {
+        match status {
+            Status::Enforced(proof) => {
+                let has_network = self.execution.network == Network::Host;
+                proof::check(&proof, self.identity, has_network)
+                    .map_err(SandboxError::NotProven)?;
+                self.started = Some(Instant::now());
+                self.phase = debug_span!("command");
             }
+            // Without proof, nothing that is said of a command counts.
+            Status::Exited { .. } | Status::Signalled { .. } | Status::NotStarted { .. }
+                if self.started.is_none() =>
+            {
+                let why = "it ended without proof".to_owned();
+                return Err(SandboxError::NotProven(why));
+            }
+            Status::Exited { code } => self.end(Exit::Code(code)),
+            Status::Signalled { signal } => self.end(Exit::Signal(signal)),
+            Status::NotStarted { errno } => self.end(Exit::NotStarted { errno }),
+            Status::Failed { step, errno } => {
+                let cause = nix::errno::Errno::from_raw(errno);
+                if cause == nix::errno::Errno::ENOSPC {
+                    return Err(broken("start a command", "the engine's disk is full"));
+                }
+                return Err(SandboxError::NotProven(format!(
+                    "could not {step}: {cause}"
+                )));
+            }
+            Status::DiskFull => self.was_disk_full = true,
+            Status::Used { cpu_microseconds } => {
+                self.cpu = Some(Duration::from_micros(cpu_microseconds));
+            }
+            Status::Built { .. } | Status::Gone => {}
         }
         Ok(())
     }
@@ -185,6 +200,52 @@ impl<'a> Watch<'a> {
                 ..
             }) => Ok(()),
             killed => killed.asking("kill a container"),
+        }
+    }
+}
+
+/// One stream of a container's output.
+struct Ear {
+    splitter: StatusSplitter,
+    /// The helper's last words came: nothing of the stream is missing.
+    is_whole: bool,
+}
+
+impl Ear {
+    fn new(nonce: &str) -> Self {
+        Self {
+            splitter: StatusSplitter::new(nonce),
+            is_whole: false,
+        }
+    }
+
+    /// Passes on what the command wrote; returns what the helper reports.
+    fn hear(
+        &mut self,
+        of: Of,
+        bytes: &[u8],
+        output: &mut dyn OutputSink,
+    ) -> Result<Vec<Status>, SandboxError> {
+        let mut statuses = Vec::new();
+        for piece in self.splitter.push(bytes) {
+            match piece {
+                Piece::Output(bytes) => output.write(of, &bytes),
+                Piece::Status(json) => {
+                    let status = parse(&json).ok_or_else(|| {
+                        SandboxError::NotProven("an unreadable status".to_owned())
+                    })?;
+                    self.is_whole |= matches!(status, Status::Gone);
+                    statuses.push(status);
+                }
+            }
+        }
+        Ok(statuses)
+    }
+
+    fn finish(&mut self, of: Of, output: &mut dyn OutputSink) {
+        let rest = std::mem::replace(&mut self.splitter, StatusSplitter::new("")).finish();
+        if !rest.is_empty() {
+            output.write(of, &rest);
         }
     }
 }

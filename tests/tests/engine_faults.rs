@@ -12,7 +12,7 @@ use e2e::stage::Setup;
 use e2e::toy::{MARKER, Toy, wait_until};
 use serde_json::Value;
 
-e2e::journeys!(container, Container, Tester: [
+e2e::journeys!(container, Container, Container, Tester: [
     engine_that_crashes_during_the_import_stops_the_run_which_goes_on_when_run_again,
     engine_that_crashes_under_an_agent_voids_the_experiment_and_the_run_goes_on,
     engine_that_crashes_under_a_measurement_voids_the_experiment_and_the_run_goes_on,

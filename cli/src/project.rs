@@ -8,9 +8,9 @@ use autoclave_runner::marker::{
     ConfigFile, Dialect, Marker, Problems, Status, parse_config, policy_named,
 };
 use autoclave_runner::repo::Repo;
-use autoclave_runner::sandbox::container::EngineAddress;
 
 use crate::diagnostic::Failure;
+use crate::engine;
 use crate::exit::Exit;
 
 /// The places of a configuration, first found wins.
@@ -225,30 +225,8 @@ pub fn host_facts() -> Result<HostFacts, Failure> {
         path: std::env::var_os("PATH"),
         state,
         without,
-        engine: engine(),
+        engine: engine::choice(),
     })
-}
-
-/// Returns where a container engine is asked for, as other tools of engines find it.
-fn engine() -> EngineAddress {
-    let of_podman = "/run/podman/podman.sock";
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| {
-        let docker = "/var/run/docker.sock";
-        let has_podman_only =
-            !std::path::Path::new(docker).exists() && std::path::Path::new(of_podman).exists();
-        format!(
-            "unix://{}",
-            if has_podman_only { of_podman } else { docker }
-        )
-    });
-    let is_verified = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
-    let certificates = is_verified.then(|| {
-        std::env::var_os("DOCKER_CERT_PATH").map_or_else(
-            || std::env::home_dir().unwrap_or_default().join(".docker"),
-            PathBuf::from,
-        )
-    });
-    EngineAddress { host, certificates }
 }
 
 /// Makes a directory that is ours alone, or finds it so.

@@ -39,11 +39,14 @@ pub(super) async fn choose(
     host: &HostFacts,
     berth: &Berth,
 ) -> Result<Chosen, CampaignError> {
-    let options = ContainerOptions {
-        address: host.engine.clone(),
-        image: marker.sandbox.image.clone(),
-        state: host.state.clone(),
-        run_label: berth.label().to_owned(),
+    let open = async || {
+        let options = ContainerOptions {
+            address: host.engine.resolve()?,
+            image: marker.sandbox.image.clone(),
+            state: host.state.clone(),
+            run_label: berth.label().to_owned(),
+        };
+        ContainerSandbox::open(options).await
     };
     let process = |why| {
         Ok(Chosen {
@@ -63,8 +66,8 @@ pub(super) async fn choose(
     };
     match marker.sandbox.backend {
         BackendChoice::Process => process(None),
-        BackendChoice::Container => container(ContainerSandbox::open(options).await?, None),
-        BackendChoice::Auto => match ContainerSandbox::open(options).await {
+        BackendChoice::Container => container(open().await?, None),
+        BackendChoice::Auto => match open().await {
             Ok(sandbox) => {
                 let why = "an engine answers and has the image".to_owned();
                 container(sandbox, Some(why))

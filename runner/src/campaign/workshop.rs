@@ -11,6 +11,8 @@ use autoclave_policies::{
     files_named_by,
 };
 
+use serde::Serialize;
+
 use super::CampaignError;
 use super::backend::{Backend, Chosen, choose};
 use super::berth::Berth;
@@ -18,7 +20,7 @@ use crate::event::Executions;
 use crate::marker::Marker;
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{AgentGit, Repo, TreeKind};
-use crate::sandbox::container::EngineAddress;
+use crate::sandbox::container::{EngineChoice, ImageUsed};
 use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox};
 use crate::sandbox::{Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
 
@@ -34,7 +36,7 @@ pub struct HostFacts {
     /// What to do without although the host may have it; simulates lesser hosts.
     pub without: Vec<Feature>,
     /// Where a container engine is asked for.
-    pub engine: EngineAddress,
+    pub engine: EngineChoice,
 }
 
 /// A marker on a base commit, with the sandbox that fits it.
@@ -54,12 +56,23 @@ pub struct Workshop {
     pub sandbox: Box<dyn Sandbox>,
     /// Why `backend: auto` became what it is; a fragment for people.
     pub chosen_because: Option<String>,
+    /// What containers are made of; `None` on the process backend.
+    pub image: Option<ImageUsed>,
     /// The submodules of the base commit: their files are in no sandbox.
     pub submodules: Vec<RepoPath>,
     /// What all executions until now took.
     pub(super) executions: Cell<Executions>,
     /// Last, so that it is given up when nothing is in it any more.
     pub(super) berth: Berth,
+}
+
+/// The plan of a run, and what it is in force in.
+#[derive(Serialize)]
+pub(super) struct PlanFile<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a ImageUsed>,
 }
 
 /// The base commit, ready to start sandboxes from.
@@ -115,6 +128,10 @@ impl Workshop {
                 refusals: refusals.iter().map(told).collect(),
             }
         })?;
+        let image = match &backend {
+            Backend::Container(sandbox) => Some(sandbox.image().clone()),
+            Backend::Process => None,
+        };
         let sandbox: Box<dyn Sandbox> = match backend {
             Backend::Container(sandbox) => Box::new(sandbox),
             Backend::Process => Box::new(ProcessSandbox::new(&ProcessOptions {
@@ -135,10 +152,25 @@ impl Workshop {
             marker,
             sandbox,
             chosen_because: why,
+            image,
             submodules,
             executions: Cell::default(),
             berth,
         })
+    }
+
+    /// Gives up the sandbox and returns what it was made for.
+    pub(super) async fn close(self) -> (Repo, Marker) {
+        self.sandbox.close().await;
+        (self.repo, self.marker)
+    }
+
+    /// Returns what is in force, for the run's folder.
+    pub(super) fn plan_file(&self) -> PlanFile<'_> {
+        PlanFile {
+            plan: &self.plan,
+            image: self.image.as_ref(),
+        }
     }
 
     /// Says whether agents run in containers.

@@ -21,8 +21,10 @@ pub struct Setup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     Process,
-    /// On the engine and with the image that the test set-up made.
+    /// On the Docker engine and with the image that the test set-up made.
     Container,
+    /// The same on Podman's service, which speaks Docker's API.
+    ContainerOnPodman,
 }
 
 /// Who runs autoclave.
@@ -39,24 +41,43 @@ impl Backend {
     pub fn word(self) -> &'static str {
         match self {
             Self::Process => "process",
-            Self::Container => "container",
+            Self::Container | Self::ContainerOnPodman => "container",
         }
     }
 
     /// Says whether whoever runs the tests named this backend in `SKIP_BACKENDS`.
     pub fn is_skipped(self) -> bool {
+        let own = match self {
+            Self::ContainerOnPodman => "podman",
+            Self::Process | Self::Container => self.word(),
+        };
         let skipped = std::env::var("SKIP_BACKENDS").unwrap_or_default();
-        skipped.split(',').any(|name| name == self.word())
+        skipped.split(',').any(|name| name == own)
+    }
+
+    /// Returns the address of the engine that makes the containers.
+    pub fn engine(self) -> Option<OsString> {
+        let variable = match self {
+            Self::Process => return None,
+            Self::Container => "AUTOCLAVE_TEST_ENGINE",
+            Self::ContainerOnPodman => "AUTOCLAVE_TEST_PODMAN",
+        };
+        let address = std::env::var_os(variable);
+        Some(address.unwrap_or_else(|| panic!("{variable} is an engine; tests/run starts it")))
+    }
+
+    /// Returns the image that containers are made of.
+    pub fn image() -> String {
+        let image = std::env::var("AUTOCLAVE_TEST_IMAGE");
+        image.expect("AUTOCLAVE_TEST_IMAGE names the image; tests/run sets it")
     }
 
     /// Returns what stands for the backend in a configuration's `sandbox`.
     pub fn keys(self) -> String {
         match self {
             Self::Process => self.word().to_owned(),
-            Self::Container => {
-                let image = std::env::var("AUTOCLAVE_TEST_IMAGE");
-                let image = image.expect("AUTOCLAVE_TEST_IMAGE names the image; tests/run sets it");
-                format!("{}, image: '{image}'", self.word())
+            Self::Container | Self::ContainerOnPodman => {
+                format!("{}, image: '{}'", self.word(), Self::image())
             }
         }
     }
@@ -112,8 +133,8 @@ pub(super) fn path_with(first: &Path) -> OsString {
 
 /// Makes tests of journeys, `fn name(setup: Setup)`, for each row of the table.
 ///
-/// Those of `each_caller` also run for an ordinary user; `process_alone` are about what only the
-/// process backend has to do with. A journey that is not named is dead code,
+/// Those of `each_caller` also run for an ordinary user; `process_alone` and `container_alone` are
+/// about what only that backend has to do with. A journey that is not named is dead code,
 /// which the compiler tells.
 #[macro_export]
 macro_rules! journeys {
@@ -125,9 +146,13 @@ macro_rules! journeys {
         $crate::journeys!(process_alone, Process, Tester: [$($alone),*]);
         $crate::journeys!(each_backend: [$($one),*], each_caller: [$($both),*]);
     };
+    (container_alone: [$($alone:ident),* $(,)?] $(,)?) => {
+        $crate::journeys!(container, Container, Tester: [$($alone),*]);
+        $crate::journeys!(container_on_podman, ContainerOnPodman, Tester: [$($alone),*]);
+    };
     (each_backend: [$($one:ident),* $(,)?], each_caller: [$($both:ident),* $(,)?] $(,)?) => {
         $crate::journeys!(process, Process, Tester: [$($one,)* $($both),*]);
-        $crate::journeys!(container, Container, Tester: [$($one,)* $($both),*]);
+        $crate::journeys!(container_alone: [$($one,)* $($both),*]);
         $crate::journeys!(process_of_ordinary_user, Process, OrdinaryUser: [$($both),*]);
     };
     ($row:ident, $backend:ident, $caller:ident: []) => {};

@@ -13,9 +13,6 @@ pub(super) fn check(workshop: &Workshop, config: &ConfigFile, report: &mut Check
     backend(workshop, report);
     target(workshop, config, report);
     policy(workshop, report);
-    for warning in workshop.warnings() {
-        report.warn(Area::Repository, "repository", warning, None);
-    }
     in_place(workshop, report);
     for warning in workshop.warnings() {
         report.warn(Area::Repository, "submodules", warning, None);
@@ -44,6 +41,11 @@ fn backend(workshop: &Workshop, report: &mut CheckReport) {
                         `sandbox.allow_degraded` accepts";
             report.warn(Area::Sandbox, "backend", detail, Some(hint));
         }
+    }
+    for warning in enforcement.warnings {
+        let hint = "update it; a distribution may have patched it without a new number: its \
+                    security tracker says so";
+        report.warn(Area::Sandbox, "escape", warning, Some(hint));
     }
     report.backend = Some(enforcement.backend);
     report.level = Some(enforcement.level);

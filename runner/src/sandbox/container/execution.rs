@@ -11,8 +11,9 @@ use autoclave_enter::{Contained, Status, Write, WriteKind};
 use autoclave_policies::{Identity, View};
 use bollard::container::LogOutput;
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
-    MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
+    ContainerCreateBody, ContainerState, HostConfig, HostConfigCgroupnsModeEnum,
+    HostConfigLogConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountType,
+    ResourcesUlimits,
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
@@ -95,6 +96,7 @@ pub async fn run(
         return Err(SandboxError::NotProven(why));
     };
     let wall = started.elapsed();
+    wait(shared, &container.id).await?;
     let ended = watch.exit.or(watch.killed);
     let exit = match ended {
         Some(
@@ -108,7 +110,6 @@ pub async fn run(
             }
         }
     };
-    wait(shared, &container.id).await?;
     Ok(finished(
         shared,
         frozen,
@@ -465,17 +466,33 @@ async fn wait(shared: &Shared, container: &str) -> Result<(), SandboxError> {
 }
 
 async fn is_out_of_memory(shared: &Shared, container: &str) -> Result<bool, SandboxError> {
-    let options = None::<InspectContainerOptions>;
-    let found = shared.docker.inspect_container(container, options).await;
-    let state = found.asking("look at a container")?.state;
+    let state = ended_state(shared, container).await?;
     Ok(state.and_then(|state| state.oom_killed) == Some(true))
+}
+
+/// Returns what the engine knows of a container that has ended.
+async fn ended_state(
+    shared: &Shared,
+    container: &str,
+) -> Result<Option<ContainerState>, SandboxError> {
+    let deadline = Deadline::now() + PATIENCE;
+    loop {
+        let options = None::<InspectContainerOptions>;
+        let found = shared.docker.inspect_container(container, options).await;
+        match found {
+            // Until it has put a container away Podman calls it `stopped`, which is no word of
+            // Docker's, so that the client cannot read the answer.
+            Err(bollard::errors::Error::JsonDataError { .. }) if Deadline::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            found => return Ok(found.asking("look at a container")?.state),
+        }
+    }
 }
 
 /// Says why a container ended without proof, as far as the engine knows.
 async fn last_word(shared: &Shared, container: &str) -> String {
-    let options = None::<InspectContainerOptions>;
-    let found = shared.docker.inspect_container(container, options).await;
-    let state = found.ok().and_then(|found| found.state);
+    let state = ended_state(shared, container).await.ok().flatten();
     let code = state
         .as_ref()
         .and_then(|state| state.exit_code)

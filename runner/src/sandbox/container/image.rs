@@ -13,10 +13,11 @@ use bollard::query_parameters::{
     UploadToContainerOptionsBuilder,
 };
 use futures::StreamExt;
+use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
 
 use super::pack::Packer;
-use super::{Asking, Garbage, Shared};
+use super::{Asking, ContainerOptions, Garbage, Shared, sweep};
 use crate::model::SnapshotEntry;
 use crate::sandbox::owners::Owners;
 use crate::sandbox::process::helper;
@@ -25,25 +26,34 @@ use crate::sandbox::{BoxError, GATEWAY_SOCKET, SandboxError};
 /// Where the helper is in every snapshot: root's, so that no command can change it.
 pub const HELPER: &str = "/usr/lib/autoclave/enter";
 
+/// Which image was used, for plans and ledgers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUsed {
+    /// As the marker names it.
+    pub name: String,
+    /// The digest of its content, so that a name that moves changes nothing: `sha256:...`.
+    pub id: String,
+}
+
 /// The image that workspaces are put on.
 #[derive(Debug)]
 pub struct BaseImage {
-    /// By digest, so that a tag that moves changes nothing.
-    pub id: String,
+    pub used: ImageUsed,
     /// `NAME=value`.
     pub env: Vec<String>,
 }
 
 impl BaseImage {
     /// Finds an image on the engine.
-    pub async fn find(docker: &Docker, name: &str) -> Result<Self, SandboxError> {
+    pub async fn find(docker: &Docker, options: &ContainerOptions) -> Result<Self, SandboxError> {
+        let name = options.image.as_str();
         let found = match docker.inspect_image(name).await {
             Err(bollard::errors::Error::DockerResponseServerError {
                 status_code: 404, ..
             }) => {
-                return Err(SandboxError::CannotEnforce {
-                    rule: "sandbox.image".to_owned(),
-                    why: format!("the engine has no image `{name}`"),
+                return Err(SandboxError::NoImage {
+                    image: name.to_owned(),
+                    engine: options.address.host.clone(),
                 });
             }
             found => found.asking("look at the image")?,
@@ -54,7 +64,10 @@ impl BaseImage {
         })?;
         let env = found.config.and_then(|config| config.env);
         Ok(Self {
-            id,
+            used: ImageUsed {
+                name: name.to_owned(),
+                id,
+            },
             env: env.unwrap_or_default(),
         })
     }
@@ -64,6 +77,9 @@ impl BaseImage {
 #[derive(Debug)]
 pub struct Image {
     pub id: String,
+    /// The image that this one stands on, if that is ours, too: it cannot go before this one.
+    /// Fields are dropped after [`Drop::drop`], so that this one is thrown away first.
+    _parent: Option<Arc<Image>>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -92,7 +108,7 @@ impl Container {
         shared: &Arc<Shared>,
         mut body: ContainerCreateBody,
     ) -> Result<Self, SandboxError> {
-        body.labels = Some(shared.labels.clone());
+        body.labels = Some(sweep::of_container(&shared.labels));
         let made = shared
             .docker
             .create_container(None::<CreateContainerOptions>, body)
@@ -152,19 +168,25 @@ impl Container {
         text
     }
 
-    /// Keeps the container's files as an image.
-    pub async fn commit(self) -> Result<Image, SandboxError> {
+    /// Keeps the container's files as an image; `parent` is the one that it was made of, if ours.
+    pub async fn commit(self, parent: Option<Arc<Image>>) -> Result<Image, SandboxError> {
         let options = CommitContainerOptionsBuilder::new()
             .container(&self.id)
             .pause(false)
+            // Podman takes no other word on labels than this, and gives it the container's.
+            .changes(sweep::IMAGE_LABEL)
             .build();
         let config = ContainerConfig {
             labels: Some(self.shared.labels.clone()),
             ..ContainerConfig::default()
         };
         let made = self.shared.docker.commit_container(options, config).await;
+        let id = made.asking("keep a container as an image")?.id;
+        // Podman tells the bare digest here, which it takes for a name elsewhere.
+        let digest = id.strip_prefix("sha256:").unwrap_or(&id);
         Ok(Image {
-            id: made.asking("keep a container as an image")?.id,
+            id: format!("sha256:{digest}"),
+            _parent: parent,
             shared: Arc::clone(&self.shared),
         })
     }
@@ -176,7 +198,7 @@ pub async fn import(
     entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
     plan: &Plan,
 ) -> Result<Arc<Image>, SandboxError> {
-    let container = Container::still(shared, &shared.base.id).await?;
+    let container = Container::still(shared, &shared.base.used.id).await?;
     let accounts = Accounts {
         passwd: container.small_file("/etc/passwd").await,
         group: container.small_file("/etc/group").await,
@@ -220,7 +242,7 @@ pub async fn import(
             .map_err(|error| during(error.into_error()))?,
     );
     container.upload(tokio::fs::File::from_std(reading)).await?;
-    Ok(Arc::new(container.commit().await?))
+    Ok(Arc::new(container.commit(None).await?))
 }
 
 /// The user database of the image: programs expect to find their own uid there.

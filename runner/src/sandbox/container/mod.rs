@@ -1,7 +1,10 @@
 //! The container backend: each execution in a container that is used once.
 
 mod archive;
+mod certificates;
+mod choice;
 mod engine;
+mod escapes;
 mod execution;
 mod image;
 mod pack;
@@ -20,10 +23,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use autoclave_policies::{Level, Plan, RepoPath};
 use bollard::Docker;
-use bollard::query_parameters::{RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures::future::BoxFuture;
 
-pub use self::engine::{EngineAddress, EngineError, EngineFacts};
+pub use self::choice::EngineChoice;
+pub use self::engine::{EngineAddress, EngineError, EngineFacts, EngineKind};
+pub use self::image::ImageUsed;
 use self::snapshot::Frozen;
 use super::{
     BoxError, Enforcement, Execution, Finished, Layer, OutputSink, Sandbox, SandboxError, Snapshot,
@@ -57,6 +62,7 @@ struct Shared {
     base: image::BaseImage,
     labels: HashMap<String, String>,
     folder: PathBuf,
+    /// What the engine is told about the seccomp profile.
     seccomp: String,
     counter: AtomicU64,
     /// What nobody needs any more; dropping is not async, so the next call removes it. Shared with
@@ -98,12 +104,11 @@ impl Shared {
                         .await
                 }
                 Garbage::Image(id) => {
-                    let options = RemoveImageOptionsBuilder::new().force(true);
-                    let removed = self
-                        .docker
-                        .remove_image(id, Some(options.build()), None)
-                        .await;
-                    removed.map(drop)
+                    let options = sweep::one_image();
+                    self.docker
+                        .remove_image(id, Some(options), None)
+                        .await
+                        .map(drop)
                 }
             };
             if let Err(error) = removed {
@@ -123,16 +128,10 @@ impl ContainerSandbox {
     ///
     /// # Errors
     ///
-    /// [`SandboxError::CannotEnforce`] when there is no engine, no image, or the engine lacks
-    /// seccomp or limits; [`SandboxError::Io`] when the private directory cannot be made.
+    /// [`SandboxError::NoEngine`] or [`SandboxError::NoImage`] when there is none,
+    /// [`SandboxError::CannotEnforce`] when the engine lacks seccomp or limits; [`SandboxError::Io`] when the private directory cannot be made.
     pub async fn open(options: ContainerOptions) -> Result<Self, SandboxError> {
-        let (docker, facts) =
-            engine::connect(&options.address)
-                .await
-                .map_err(|error| SandboxError::Engine {
-                    action: "reach the container engine",
-                    cause: error.into(),
-                })?;
+        let (docker, facts) = engine::connect(&options.address).await?;
         for (is_there, rule, why) in [
             (facts.has_seccomp, "syscalls", "the engine has no seccomp"),
             (
@@ -148,7 +147,7 @@ impl ContainerSandbox {
                 });
             }
         }
-        let base = image::BaseImage::find(&docker, &options.image).await?;
+        let base = image::BaseImage::find(&docker, &options).await?;
         let owner = sweep::Owner::this(&options.state);
         sweep::sweep(&docker, &owner).await?;
         let folder = options.state.join(&options.run_label).join("archives");
@@ -157,18 +156,27 @@ impl ContainerSandbox {
             path: folder.clone(),
             cause,
         })?;
+        let seccomp = match facts.kind {
+            EngineKind::Docker => profile::profile(),
+            EngineKind::Podman => profile::file(&folder)?.to_string_lossy().into_owned(),
+        };
         Ok(Self {
             shared: Arc::new(Shared {
                 docker,
                 base,
                 labels: owner.labels(&options.run_label),
                 folder,
-                seccomp: profile::profile(),
+                seccomp,
                 counter: AtomicU64::new(0),
                 garbage: Mutex::default(),
             }),
             facts,
         })
+    }
+
+    /// Returns the image that all its containers are made of.
+    pub fn image(&self) -> &ImageUsed {
+        &self.shared.base.used
     }
 }
 
@@ -176,12 +184,9 @@ impl Sandbox for ContainerSandbox {
     fn enforcement(&self) -> Enforcement {
         let facts = &self.facts;
         let rootless = if facts.is_rootless { ", rootless" } else { "" };
-        let warning = engine::known_escape(&facts.runtime)
-            .map(|escape| format!("; this runtime is open to {escape}"))
-            .unwrap_or_default();
         let engine = format!(
-            "{}{rootless}, runtime {}, storage {}, cgroup {}{warning}",
-            facts.name, facts.runtime, facts.storage_driver, facts.cgroup_version
+            "{} {}{rootless}, runtime {}, storage {}, cgroup {}",
+            facts.kind, facts.version, facts.runtime, facts.storage_driver, facts.cgroup_version
         );
         Enforcement {
             backend: "container".to_owned(),
@@ -207,6 +212,7 @@ impl Sandbox for ContainerSandbox {
                 detail: detail.to_owned(),
             })
             .into(),
+            warnings: escapes::known_escapes(facts),
         }
     }
 

@@ -116,7 +116,7 @@ impl Frozen {
                 .map_err(|error| during(error.into_error()))?,
         );
         container.upload(tokio::fs::File::from_std(reading)).await?;
-        container.commit().await
+        container.commit(Some(Arc::clone(&self.image))).await
     }
 
     /// Returns what the snapshot holds beneath the roots that `plan` lets a command write.

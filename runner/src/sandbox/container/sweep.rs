@@ -7,7 +7,7 @@ use std::path::Path;
 use bollard::Docker;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptionsBuilder,
+    RemoveImageOptions, RemoveImageOptionsBuilder,
 };
 
 use super::Asking;
@@ -17,6 +17,26 @@ use crate::sandbox::SandboxError;
 const STATE: &str = "autoclave.state";
 const PROCESS: &str = "autoclave.process";
 const RUN: &str = "autoclave.run";
+/// Containers have the labels of their image on top of their own, so that one that somebody makes of
+/// an image of ours looks like ours but for this.
+const KIND: &str = "autoclave.kind";
+const OF_CONTAINERS: &str = "container";
+/// What is said of every image of ours, as in a Dockerfile.
+pub const IMAGE_LABEL: &str = "LABEL autoclave.kind=image";
+
+/// Returns the labels of a container.
+pub fn of_container(labels: &HashMap<String, String>) -> HashMap<String, String> {
+    let mut labels = labels.clone();
+    labels.insert(KIND.to_owned(), OF_CONTAINERS.to_owned());
+    labels
+}
+
+/// Says that one image is to be removed: not those beneath it, which may be anybody's, nor, as
+/// Podman would, containers that somebody made of it.
+pub fn one_image() -> RemoveImageOptions {
+    let options = RemoveImageOptionsBuilder::new();
+    options.force(false).noprune(true).build()
+}
 
 /// Whose a thing on the engine is: a state directory of a machine, and a process of it.
 #[derive(Debug, Clone)]
@@ -87,15 +107,14 @@ pub async fn sweep(docker: &Docker, owner: &Owner) -> Result<(), SandboxError> {
         .asking("list containers")?;
     for container in containers {
         let labels = container.labels.unwrap_or_default();
-        if let Some(id) = container.id.filter(|_| owner.is_dead(&labels)) {
+        let is_ours = labels.get(KIND).is_some_and(|kind| kind == OF_CONTAINERS);
+        if let Some(id) = container.id.filter(|_| is_ours && owner.is_dead(&labels)) {
             let options = RemoveContainerOptionsBuilder::new()
                 .force(true)
                 .v(true)
                 .build();
-            docker
-                .remove_container(&id, Some(options))
-                .await
-                .asking("remove a dead run's container")?;
+            let removed = docker.remove_container(&id, Some(options)).await;
+            unless_in_use(removed).asking("remove a dead run's container")?;
         }
     }
     let options = ListImagesOptionsBuilder::new()
@@ -106,21 +125,42 @@ pub async fn sweep(docker: &Docker, owner: &Owner) -> Result<(), SandboxError> {
         .list_images(Some(options))
         .await
         .asking("list images")?;
-    for image in images {
-        if owner.is_dead(&image.labels) {
-            let options = RemoveImageOptionsBuilder::new().force(true).build();
-            let removed = docker.remove_image(&image.id, Some(options), None).await;
-            match removed {
-                // A newer image of the same dead run stands on it, or it went with one.
-                Err(bollard::errors::Error::DockerResponseServerError {
-                    status_code: 404 | 409,
-                    ..
-                }) => {}
-                removed => drop(removed.asking("remove a dead run's image")?),
+    let mut dead: Vec<String> = images
+        .into_iter()
+        .filter(|image| owner.is_dead(&image.labels))
+        .map(|image| image.id)
+        .collect();
+    // An image cannot go before those that stand on it: again, while that helps. What is left then
+    // somebody has made a container or an image of.
+    loop {
+        let mut left = Vec::new();
+        for id in &dead {
+            let removed = docker.remove_image(id, Some(one_image()), None).await;
+            if unless_in_use(removed)
+                .asking("remove a dead run's image")?
+                .is_none()
+            {
+                left.push(id.clone());
             }
         }
+        if left.is_empty() || left.len() == dead.len() {
+            return Ok(());
+        }
+        dead = left;
     }
-    Ok(())
+}
+
+/// Returns `None` where a thing is in use, or being removed by somebody else.
+fn unless_in_use<T>(
+    removed: Result<T, bollard::errors::Error>,
+) -> Result<Option<T>, bollard::errors::Error> {
+    match removed {
+        Err(bollard::errors::Error::DockerResponseServerError {
+            status_code: 404 | 409,
+            ..
+        }) => Ok(None),
+        removed => removed.map(Some),
+    }
 }
 
 #[cfg(test)]

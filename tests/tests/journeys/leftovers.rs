@@ -20,27 +20,29 @@ e2e::journeys!(container_alone: [
 /// process they are of, and images.
 fn things(engine: &Engine, state: &Path) -> BTreeSet<String> {
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let state = format!(
+    let label = format!(
         "label=autoclave.state={}:{}",
         machine.trim(),
         state.display()
     );
-    let list = |command: &str, kind: &str| {
-        let kind = format!("label=autoclave.kind={kind}");
-        engine.ask(&[
-            command,
-            "-aq",
-            "--no-trunc",
-            "--filter",
-            &state,
-            "--filter",
-            &kind,
-        ])
-    };
-    let (containers, images) = (list("ps", "container"), list("images", "image"));
-    let containers = containers.lines().map(|id| format!("container {id}"));
+    let format = r#"{{.Label "autoclave.kind"}} {{.ID}}"#;
+    let list = [
+        "ps",
+        "-a",
+        "--no-trunc",
+        "--format",
+        format,
+        "--filter",
+        &label,
+    ];
+    let containers = engine.ask(&list);
+    let images = engine.ask(&["images", "-aq", "--no-trunc", "--filter", &label]);
     let images = images.lines().map(|id| format!("image {id}"));
-    containers.chain(images).collect()
+    // A container of somebody else's that is made of an image of ours has its labels.
+    let containers = containers
+        .lines()
+        .filter(|line| line.starts_with("container "));
+    containers.map(str::to_owned).chain(images).collect()
 }
 
 fn kinds(things: &BTreeSet<String>) -> BTreeSet<&str> {

@@ -24,6 +24,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant as Deadline, sleep_until};
 
 use super::image::{Container, HELPER};
+use super::legible::legible;
 use super::remains::ContainerRemains;
 use super::snapshot::Frozen;
 use super::status::{Piece, StatusSplitter, parse};
@@ -475,19 +476,11 @@ async fn ended_state(
     shared: &Shared,
     container: &str,
 ) -> Result<Option<ContainerState>, SandboxError> {
-    let deadline = Deadline::now() + PATIENCE;
-    loop {
+    let found = legible(|| {
         let options = None::<InspectContainerOptions>;
-        let found = shared.docker.inspect_container(container, options).await;
-        match found {
-            // Until it has put a container away Podman calls it `stopped`, which is no word of
-            // Docker's, so that the client cannot read the answer.
-            Err(bollard::errors::Error::JsonDataError { .. }) if Deadline::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            found => return Ok(found.asking("look at a container")?.state),
-        }
-    }
+        shared.docker.inspect_container(container, options)
+    });
+    Ok(found.await.asking("look at a container")?.state)
 }
 
 /// Says why a container ended without proof, as far as the engine knows.

@@ -7,6 +7,7 @@ mod engine;
 mod escapes;
 mod execution;
 mod image;
+mod legible;
 mod pack;
 mod profile;
 mod proof;

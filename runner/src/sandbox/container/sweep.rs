@@ -11,6 +11,7 @@ use bollard::query_parameters::{
 };
 
 use super::Asking;
+use super::legible::legible;
 use crate::sandbox::SandboxError;
 
 /// Marks everything of ours; nothing without it is ever touched.
@@ -101,10 +102,8 @@ pub async fn sweep(docker: &Docker, owner: &Owner) -> Result<(), SandboxError> {
         .all(true)
         .filters(&mine)
         .build();
-    let containers = docker
-        .list_containers(Some(options))
-        .await
-        .asking("list containers")?;
+    let listed = legible(|| docker.list_containers(Some(options.clone()))).await;
+    let containers = listed.asking("list containers")?;
     for container in containers {
         let labels = container.labels.unwrap_or_default();
         let is_ours = labels.get(KIND).is_some_and(|kind| kind == OF_CONTAINERS);

@@ -189,6 +189,8 @@ pub enum Status {
     Signalled {
         signal: i32,
     },
+    /// The kernel has killed something of a container for memory; how the command ended follows.
+    OutOfMemory,
     /// Nothing runs in the sandbox any more.
     Gone,
     /// A stage could not do its part.

@@ -10,6 +10,7 @@ mod hostile;
 mod images;
 mod kept;
 mod leftovers;
+mod memory;
 mod numbers;
 mod odd_hosts;
 mod odd_repositories;

@@ -78,6 +78,7 @@ pub async fn run(
         splitter: StatusSplitter::new(&nonce),
         started: None,
         exit: None,
+        is_out_of_memory: false,
         killed: None,
     };
     let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
@@ -104,7 +105,8 @@ pub async fn run(
             exit @ (Exit::Code(0) | Exit::TimedOut | Exit::Cancelled | Exit::NotStarted { .. }),
         ) => exit,
         ended => {
-            if is_out_of_memory(shared, &container.id).await? {
+            // Podman may not have noticed; the helper, itself killed, cannot have told.
+            if watch.is_out_of_memory || is_out_of_memory(shared, &container.id).await? {
                 Exit::OutOfMemory
             } else {
                 ended.unwrap_or(Exit::Signal(nix::libc::SIGKILL))
@@ -341,6 +343,7 @@ struct Watch<'a> {
     /// When the command started: the proof came just before.
     started: Option<Instant>,
     exit: Option<Exit>,
+    is_out_of_memory: bool,
     killed: Option<Exit>,
 }
 
@@ -423,6 +426,7 @@ impl Watch<'_> {
                         "could not {step}: {cause}"
                     )));
                 }
+                Status::OutOfMemory => self.is_out_of_memory = true,
                 Status::Built { .. } | Status::Gone => {}
             }
         }

@@ -22,6 +22,7 @@ use nix::unistd::Pid;
 
 use crate::command;
 use crate::disk;
+use crate::memory;
 use crate::status::{During, Failure};
 
 /// The largest description that is read; what it describes comes after it.
@@ -85,6 +86,9 @@ fn contain(nonce: &mut String) -> Result<Status, Failure> {
     let _watcher = disk::watch(spec.disk_bytes);
     let ended = wait_for(Pid::from_raw(child.id().cast_signed()))?;
     end_all()?;
+    if memory::has_run_out() {
+        send(&spec.nonce, &Status::OutOfMemory).during("report")?;
+    }
     if disk::is_full() {
         send(&spec.nonce, &Status::DiskFull).during("report")?;
     }

@@ -11,6 +11,7 @@ mod contained;
 mod copies;
 mod disk;
 mod init;
+mod memory;
 mod mounts;
 mod outside;
 mod stage;

@@ -198,6 +198,8 @@ pub enum Status {
     },
     /// The disk that takes the sandbox's files was full.
     DiskFull,
+    /// The kernel has killed something of a container for memory; how the command ended follows.
+    OutOfMemory,
     /// Nothing runs in the sandbox any more.
     Gone,
     /// A stage could not do its part.

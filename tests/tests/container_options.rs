@@ -7,7 +7,7 @@ use e2e::stage::Setup;
 use e2e::toy::Toy;
 use serde_json::{Value, json};
 
-e2e::journeys!(container, Container, Tester: [an_agents_container_has_all_that_contains_it]);
+e2e::journeys!(container, Container, Container, Tester: [an_agents_container_has_all_that_contains_it]);
 
 fn an_agents_container_has_all_that_contains_it(_: Setup) {
     let engine = Engine::start();

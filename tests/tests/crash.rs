@@ -248,7 +248,7 @@ fn a_run_killed_before_any_step_goes_on_to_the_same_end() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-e2e::journeys!(container, Container, Tester: [a_run_in_containers_is_killed_and_goes_on_and_nothing_is_left_on_the_engine]);
+e2e::journeys!(container, Container, Container, Tester: [a_run_in_containers_is_killed_and_goes_on_and_nothing_is_left_on_the_engine]);
 
 fn a_run_in_containers_is_killed_and_goes_on_and_nothing_is_left_on_the_engine(_: Setup) {
     let engine = Engine::start();

@@ -7,7 +7,7 @@ use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::project::{self, Config, NoConfig, Project};
-use crate::{runtime, service};
+use crate::{runtime, sandbox_hint, service};
 
 /// Try everything a run needs, before a night is spent
 #[derive(Debug, Args)]
@@ -73,6 +73,7 @@ fn preflight(project: Project, marker: Option<&str>) -> Result<CheckReport, Fail
             marker,
             service,
             host: &host,
+            hint: sandbox_hint::hint,
         };
         Ok(campaign::preflight(project.repo, request, &cancel, &mut Silent).await?)
     })

@@ -49,9 +49,9 @@ impl Site<'_> {
             request,
             why,
         } = Box::pin(choose(choice, self.marker, self.host, self.berth)).await?;
-        let kind = match backend {
-            Backend::Process => BackendKind::Process,
-            Backend::Container(_) => BackendKind::Container,
+        let (kind, image) = match &backend {
+            Backend::Process => (BackendKind::Process, None),
+            Backend::Container(sandbox) => (BackendKind::Container, Some(sandbox.image().clone())),
         };
         let plan =
             compile(self.policy, self.tree, &capabilities, &request).map_err(|refusals| {
@@ -81,6 +81,7 @@ impl Site<'_> {
             kind,
             sandbox,
             plan,
+            image,
             chosen_because: why,
             limits_each_process: !capabilities.cgroup,
         })
@@ -122,11 +123,14 @@ async fn choose(
     host: &HostFacts,
     berth: &Berth,
 ) -> Result<Chosen, CampaignError> {
-    let options = ContainerOptions {
-        address: host.engine.clone(),
-        image: marker.sandbox.image.clone(),
-        state: host.state.clone(),
-        run_label: berth.label().to_owned(),
+    let open = async || {
+        let options = ContainerOptions {
+            address: host.engine.resolve()?,
+            image: marker.sandbox.image.clone(),
+            state: host.state.clone(),
+            run_label: berth.label().to_owned(),
+        };
+        ContainerSandbox::open(options).await
     };
     let process = |why| {
         Ok(Chosen {
@@ -146,8 +150,8 @@ async fn choose(
     };
     match choice {
         BackendChoice::Process => process(None),
-        BackendChoice::Container => container(ContainerSandbox::open(options).await?, None),
-        BackendChoice::Auto => match ContainerSandbox::open(options).await {
+        BackendChoice::Container => container(open().await?, None),
+        BackendChoice::Auto => match open().await {
             Ok(sandbox) => {
                 let why = "an engine answers and has the image".to_owned();
                 container(sandbox, Some(why))

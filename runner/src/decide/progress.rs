@@ -19,6 +19,8 @@ pub struct Progress {
     pub marker_digest: String,
     pub base: CommitId,
     pub direction: Direction,
+    /// The digest of the image that containers are made of.
+    pub image: Option<String>,
     pub baseline: Option<Baseline>,
     /// The base commit until an experiment is kept.
     pub champion: CommitId,
@@ -129,6 +131,7 @@ impl Progress {
                 marker_digest,
                 base,
                 direction,
+                image,
             } => Ok(Self {
                 run,
                 marker,
@@ -136,6 +139,7 @@ impl Progress {
                 champion: base.clone(),
                 base,
                 direction,
+                image,
                 baseline: None,
                 champion_value: None,
                 experiments: Vec::new(),

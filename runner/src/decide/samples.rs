@@ -37,6 +37,7 @@ pub(crate) fn opened() -> Record {
         marker_digest: "d1".into(),
         base: commit('b'),
         direction: Direction::Lower,
+        image: None,
     }
 }
 

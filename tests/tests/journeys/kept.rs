@@ -155,7 +155,9 @@ impl Watched {
     fn look(&mut self, stage: &Stage, run: u32) {
         let own = stage.outside("bin/autoclave").display().to_string();
         // An engine starts what is in containers; it is no child of ours.
-        let contained = processes_with("/docker/").into_iter();
+        let contained = ["/docker/", "/libpod-"]
+            .into_iter()
+            .flat_map(processes_with);
         for process in descendants(run).into_iter().chain(contained) {
             // A fork of ours, until it becomes another program, is ourselves.
             if process.arguments.starts_with(&own) {

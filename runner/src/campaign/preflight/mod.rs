@@ -19,7 +19,7 @@ use crate::event::Reporter;
 use crate::marker::{ConfigFile, Marker};
 use crate::repo::Repo;
 
-pub use report::{Area, Check, CheckReport, CheckStatus};
+pub use report::{Area, Check, CheckReport, CheckStatus, Hint};
 
 /// A marker to try, and what is known about it.
 pub struct PreflightRequest<'a> {
@@ -30,6 +30,8 @@ pub struct PreflightRequest<'a> {
     /// The model's service, or why there is no credential for it.
     pub service: Result<&'a ModelService, String>,
     pub host: &'a HostFacts,
+    /// What to do about errors of the sandbox; hints are the caller's.
+    pub hint: Hint,
 }
 
 /// Tries everything a run of a marker needs, up to the noise of its metric. What fails does not
@@ -67,7 +69,7 @@ pub async fn preflight(
     let workshop = match Workshop::open(repo, request.marker, base, request.host).await {
         Ok(workshop) => workshop,
         Err(error) => {
-            report.error(&error);
+            report.error(&error, request.hint);
             return Ok(report);
         }
     };
@@ -85,7 +87,7 @@ pub async fn preflight(
     match tried {
         Err(CampaignError::Interrupted) => Err(CampaignError::Interrupted),
         Err(error) => {
-            report.error(&error);
+            report.error(&error, request.hint);
             Ok(report)
         }
         Ok(()) => Ok(report),

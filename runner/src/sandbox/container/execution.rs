@@ -95,6 +95,10 @@ async fn how_it_ended(
 ) -> Result<Exit, SandboxError> {
     let told = watch.told();
     match told {
+        // Podman may not have noticed; the helper, where it lives, has.
+        Some(exit) if watch.is_out_of_memory && end::may_be_out_of_memory(exit) => {
+            Ok(Exit::OutOfMemory)
+        }
         Some(exit) if watch.is_whole() && !end::may_be_out_of_memory(exit) => Ok(exit),
         told => {
             let state = end::wait(shared, &container.id, told.is_some()).await?;

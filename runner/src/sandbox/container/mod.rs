@@ -1,16 +1,20 @@
 //! The container backend: each execution in a container that is used once.
 
 mod archive;
+mod certificates;
+mod choice;
 mod delta;
 mod describe;
 mod difference;
 mod download;
 mod end;
 mod engine;
+mod escapes;
 mod execution;
 mod held;
 mod image;
 mod input;
+mod legible;
 mod manifest;
 mod pack;
 mod profile;
@@ -31,7 +35,9 @@ use autoclave_policies::{Level, Plan, RepoPath};
 use bollard::Docker;
 use futures::future::BoxFuture;
 
-pub use self::engine::{EngineAddress, EngineError, EngineFacts};
+pub use self::choice::EngineChoice;
+pub use self::engine::{EngineAddress, EngineError, EngineFacts, EngineKind};
+pub use self::image::ImageUsed;
 pub use self::profile::profile as seccomp_profile;
 use self::removal::Garbage;
 use self::snapshot::Frozen;
@@ -52,7 +58,7 @@ pub struct ContainerOptions {
     pub address: EngineAddress,
     /// The image that workspaces are put on, as the engine names it.
     pub image: String,
-    /// Tells this user's leftovers on the engine from others'; nothing is written there.
+    /// Tells this user's leftovers on the engine from others'; private, made if absent.
     pub state: PathBuf,
     /// Tells this run's leftovers from others': letters, digits, dashes.
     pub run_label: String,
@@ -66,6 +72,7 @@ struct Shared {
     base: image::BaseImage,
     labels: HashMap<String, String>,
     owner: sweep::Owner,
+    /// What the engine is told about the seccomp profile.
     seccomp: String,
     /// What nobody needs any more; dropping is not async, so the next call removes it. Shared with
     /// every guard, each of which only pushes.
@@ -77,16 +84,11 @@ impl ContainerSandbox {
     ///
     /// # Errors
     ///
-    /// [`SandboxError::CannotEnforce`] when there is no engine, no image, or the engine lacks
-    /// seccomp or limits; [`SandboxError::Engine`] when it refuses or does not answer.
+    /// [`SandboxError::NoEngine`] or [`SandboxError::NoImage`] when there is none,
+    /// [`SandboxError::CannotEnforce`] when the engine lacks seccomp or limits,
+    /// [`SandboxError::Engine`] when it refuses or does not answer.
     pub async fn open(options: ContainerOptions) -> Result<Self, SandboxError> {
-        let (docker, facts) =
-            engine::connect(&options.address)
-                .await
-                .map_err(|error| SandboxError::Engine {
-                    action: "reach the container engine",
-                    cause: error.into(),
-                })?;
+        let (docker, facts) = engine::connect(&options.address).await?;
         for (is_there, rule, why) in [
             (facts.has_seccomp, "syscalls", "the engine has no seccomp"),
             (
@@ -102,20 +104,32 @@ impl ContainerSandbox {
                 });
             }
         }
-        let base = image::BaseImage::find(&docker, &options.image).await?;
+        let base = image::BaseImage::find(&docker, &options.image, &options.address.host).await?;
         let owner = sweep::Owner::this(&options.state);
         sweep::sweep_dead(&docker, &owner).await?;
+        let seccomp = match facts.kind {
+            EngineKind::Docker => profile::profile(),
+            EngineKind::Podman => {
+                let file = profile::file(&options.state.join(&options.run_label))?;
+                file.to_string_lossy().into_owned()
+            }
+        };
         Ok(Self {
             shared: Arc::new(Shared {
                 docker,
                 base,
                 labels: owner.labels(&options.run_label),
                 owner,
-                seccomp: profile::profile(),
+                seccomp,
                 garbage: Mutex::default(),
             }),
             facts,
         })
+    }
+
+    /// Returns the image that all its containers are made of.
+    pub fn image(&self) -> &ImageUsed {
+        &self.shared.base.used
     }
 }
 
@@ -123,12 +137,9 @@ impl Sandbox for ContainerSandbox {
     fn enforcement(&self) -> Enforcement {
         let facts = &self.facts;
         let rootless = if facts.is_rootless { ", rootless" } else { "" };
-        let warning = engine::known_escape(&facts.runtime)
-            .map(|escape| format!("; this runtime is open to {escape}"))
-            .unwrap_or_default();
         let engine = format!(
-            "{}{rootless}, runtime {}, storage {}, cgroup {}{warning}",
-            facts.name, facts.runtime, facts.storage_driver, facts.cgroup_version
+            "{} {}{rootless}, runtime {}, storage {}, cgroup {}",
+            facts.kind, facts.version, facts.runtime, facts.storage_driver, facts.cgroup_version
         );
         Enforcement {
             backend: "container".to_owned(),
@@ -154,6 +165,7 @@ impl Sandbox for ContainerSandbox {
                 detail: detail.to_owned(),
             })
             .into(),
+            warnings: escapes::known_escapes(facts),
         }
     }
 

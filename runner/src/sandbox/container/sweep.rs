@@ -8,6 +8,7 @@ use bollard::Docker;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
 
 use super::Asking;
+use super::legible::legible;
 use super::removal::{Garbage, remove};
 use crate::sandbox::SandboxError;
 
@@ -15,6 +16,19 @@ use crate::sandbox::SandboxError;
 const STATE: &str = "autoclave.state";
 const PROCESS: &str = "autoclave.process";
 const RUN: &str = "autoclave.run";
+/// Containers have the labels of their image on top of their own, so that one that somebody makes of
+/// an image of ours looks like ours but for this.
+const KIND: &str = "autoclave.kind";
+const OF_CONTAINERS: &str = "container";
+/// What is said of every image of ours, as in a Dockerfile.
+pub const IMAGE_LABEL: &str = "LABEL autoclave.kind=image";
+
+/// Returns the labels of a container.
+pub fn of_container(labels: &HashMap<String, String>) -> HashMap<String, String> {
+    let mut labels = labels.clone();
+    labels.insert(KIND.to_owned(), OF_CONTAINERS.to_owned());
+    labels
+}
 
 /// Whose a thing on the engine is: a state directory of a machine, and a process of it.
 #[derive(Debug, Clone)]
@@ -100,10 +114,8 @@ async fn sweep(
         .all(true)
         .filters(&of_state)
         .build();
-    let containers = docker
-        .list_containers(Some(options))
-        .await
-        .asking("list containers")?;
+    let listed = legible(|| docker.list_containers(Some(options.clone()))).await;
+    let containers = listed.asking("list containers")?;
     let options = ListImagesOptionsBuilder::new()
         .all(true)
         .filters(&of_state)
@@ -114,7 +126,12 @@ async fn sweep(
         .asking("list images")?;
     let containers = containers
         .into_iter()
-        .filter(|container| container.labels.as_ref().is_some_and(&is_meant))
+        .filter(|container| {
+            container.labels.as_ref().is_some_and(|labels| {
+                let is_ours = labels.get(KIND).is_some_and(|kind| kind == OF_CONTAINERS);
+                is_ours && is_meant(labels)
+            })
+        })
         .filter_map(|container| container.id.map(Garbage::Container));
     let images = images
         .into_iter()

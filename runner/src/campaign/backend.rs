@@ -3,10 +3,11 @@
 use autoclave_policies::{Ability, HostCapabilities, PlanRequest};
 
 use super::CampaignError;
-use super::berth::Berth;
+use super::berth::{self, Berth};
 use super::host_view::{container_request, plan_request};
 use super::workshop::HostFacts;
-use crate::marker::{BackendChoice, Marker};
+use crate::marker::{BackendChoice, Marker, Protocol};
+use crate::sandbox::SandboxError;
 use crate::sandbox::container::{ContainerOptions, ContainerSandbox};
 use crate::sandbox::process::probe;
 
@@ -44,6 +45,7 @@ pub(super) async fn choose(
         image: marker.sandbox.image.clone(),
         state: host.state.clone(),
         run_label: berth.label().to_owned(),
+        is_alive: berth::is_alive,
     };
     let process = |why| {
         Ok(Chosen {
@@ -61,10 +63,15 @@ pub(super) async fn choose(
             why,
         })
     };
+    let open = async || {
+        let sandbox = ContainerSandbox::open(options).await?;
+        refuse_unseen(marker, &sandbox).await?;
+        Ok::<_, SandboxError>(sandbox)
+    };
     match marker.sandbox.backend {
         BackendChoice::Process => process(None),
-        BackendChoice::Container => container(ContainerSandbox::open(options).await?, None),
-        BackendChoice::Auto => match ContainerSandbox::open(options).await {
+        BackendChoice::Container => container(open().await?, None),
+        BackendChoice::Auto => match open().await {
             Ok(sandbox) => {
                 let why = "an engine answers and has the image".to_owned();
                 container(sandbox, Some(why))
@@ -76,6 +83,26 @@ pub(super) async fn choose(
             }
         },
     }
+}
+
+/// Refuses what would show a container files of this machine where the engine does not see them.
+async fn refuse_unseen(marker: &Marker, sandbox: &ContainerSandbox) -> Result<(), SandboxError> {
+    let rule = if !marker.sandbox.read.is_empty() {
+        "sandbox.read"
+    } else if marker.agent.from_host && marker.agent.protocol == Protocol::ClaudeCode {
+        "agent.from_host"
+    } else {
+        return Ok(());
+    };
+    if sandbox.sees_files().await? {
+        return Ok(());
+    }
+    Err(SandboxError::CannotEnforce {
+        rule: rule.to_owned(),
+        why: "the engine does not see the files of this machine; an image can hold them \
+              (`sandbox.image`), or `sandbox.backend: process` is used"
+            .to_owned(),
+    })
 }
 
 /// What a container gives in place of what a host would: ownership by a uid of its own, and the

@@ -29,6 +29,8 @@ pub struct EngineFacts {
     pub has_seccomp: bool,
     /// The default runtime and its version, such as `runc 1.1.5`.
     pub runtime: String,
+    /// The release of the kernel that containers share.
+    pub kernel: String,
 }
 
 /// Why there is no engine to work with.
@@ -137,6 +139,7 @@ async fn facts(docker: &Docker) -> Result<EngineFacts, bollard::errors::Error> {
         has_limits: info.memory_limit == Some(true) && info.pids_limit == Some(true),
         has_seccomp: has("seccomp"),
         runtime: format!("{runtime} {runtime_version}").trim().to_owned(),
+        kernel: info.kernel_version.unwrap_or_default(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant as Deadline, sleep_until};
 
 use super::image::{Container, HELPER};
+use super::relay::Relay;
 use super::remains::ContainerRemains;
 use super::snapshot::Frozen;
 use super::status::{Piece, StatusSplitter, parse};
@@ -50,8 +51,9 @@ pub async fn run(
         });
     };
     let nonce = uuid::Uuid::new_v4().simple().to_string();
-    let container =
-        Container::create(shared, describe(shared, frozen, &execution, (uid, gid))).await?;
+    let way = way_out(shared, frozen, &execution).await?;
+    let description = describe(shared, frozen, &execution, &way, (uid, gid));
+    let container = Container::create(shared, description).await?;
     let docker = &shared.docker;
     let options = AttachContainerOptionsBuilder::new()
         .stream(true)
@@ -80,6 +82,9 @@ pub async fn run(
     };
     let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
     watch.until_gone(attached.output, feeding, output).await?;
+    if let WayOut::Relay(relay) = way {
+        relay.stop().await?;
+    }
     let Some(started) = watch.started else {
         if let Some(exit) = watch.killed {
             return Ok(finished(
@@ -140,11 +145,49 @@ fn finished(
     }
 }
 
+/// How an execution gets to the gateway.
+enum WayOut {
+    None,
+    Folder(PathBuf),
+    Relay(Relay),
+}
+
+async fn way_out(
+    shared: &Arc<Shared>,
+    frozen: &Frozen,
+    execution: &Execution<'_>,
+) -> Result<WayOut, SandboxError> {
+    let has_views = !execution.plan.views.is_empty() || !execution.views.is_empty();
+    let Network::Gateway { folder } = &execution.network else {
+        if has_views && !shared.sees_files().await? {
+            return Err(not_seen());
+        }
+        return Ok(WayOut::None);
+    };
+    if shared.sees_files().await? {
+        return Ok(WayOut::Folder(folder.clone()));
+    }
+    if has_views {
+        return Err(not_seen());
+    }
+    let name = Path::new(GATEWAY_SOCKET).file_name().unwrap_or_default();
+    let relay = Relay::start(shared, &frozen.image, folder.join(name)).await?;
+    Ok(WayOut::Relay(relay))
+}
+
+fn not_seen() -> SandboxError {
+    SandboxError::CannotEnforce {
+        rule: "sandbox.read".to_owned(),
+        why: "the engine does not see the files of this machine".to_owned(),
+    }
+}
+
 /// Describes the container: all that the engine is to put in force.
 fn describe(
     shared: &Shared,
     frozen: &Frozen,
     execution: &Execution<'_>,
+    way: &WayOut,
     (uid, gid): (u32, u32),
 ) -> ContainerCreateBody {
     let limits = &execution.plan.limits;
@@ -159,11 +202,13 @@ fn describe(
         .chain(&execution.views)
         .map(read_only)
         .collect();
-    if let Network::Gateway { folder } = &execution.network {
-        mounts.push(read_only(&View {
+    match way {
+        WayOut::None => {}
+        WayOut::Folder(folder) => mounts.push(read_only(&View {
             source: folder.clone(),
             target: Path::new(GATEWAY_SOCKET).with_file_name(""),
-        }));
+        })),
+        WayOut::Relay(relay) => mounts.push(relay.mount()),
     }
     let memory = i64::try_from(limits.memory_bytes).unwrap_or(i64::MAX);
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
@@ -176,25 +221,8 @@ fn describe(
         memory_swap: Some(memory),
         nano_cpus: Some(nano_cpus),
         pids_limit: Some(i64::from(limits.pids)),
-        cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec![
-            "no-new-privileges".to_owned(),
-            format!("seccomp={}", shared.seccomp),
-        ]),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), temporary)])),
-        ipc_mode: Some("private".to_owned()),
-        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("none".to_owned()),
-            config: None,
-        }),
-        ulimits: Some(vec![
-            ulimit("core", 0),
-            ulimit("nofile", 4096),
-            ulimit("nproc", 4096),
-        ]),
-        init: Some(false),
-        ..HostConfig::default()
+        ..confined(shared)
     };
     ContainerCreateBody {
         image: Some(frozen.image.id.clone()),
@@ -213,6 +241,30 @@ fn describe(
     }
 }
 
+/// What every container of ours is kept from.
+pub fn confined(shared: &Shared) -> HostConfig {
+    HostConfig {
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec![
+            "no-new-privileges".to_owned(),
+            format!("seccomp={}", shared.seccomp),
+        ]),
+        ipc_mode: Some("private".to_owned()),
+        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("none".to_owned()),
+            config: None,
+        }),
+        ulimits: Some(vec![
+            ulimit("core", 0),
+            ulimit("nofile", 4096),
+            ulimit("nproc", 4096),
+        ]),
+        init: Some(false),
+        ..HostConfig::default()
+    }
+}
+
 fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
     ResourcesUlimits {
         name: Some(name.to_owned()),
@@ -221,7 +273,7 @@ fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
     }
 }
 
-fn read_only(view: &View) -> Mount {
+pub fn read_only(view: &View) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
         source: Some(view.source.to_string_lossy().into_owned()),
@@ -270,6 +322,8 @@ fn contained(
     Contained {
         nonce: nonce.to_owned(),
         has_network: execution.network == Network::Host,
+        gateway: matches!(execution.network, Network::Gateway { .. })
+            .then(|| GATEWAY_SOCKET.into()),
         directory: WORKSPACE.into(),
         removals: frozen
             .delta

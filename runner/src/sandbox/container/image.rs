@@ -127,7 +127,7 @@ impl Container {
     }
 
     /// Reads one file of at most 1 MiB; empty where it cannot be read.
-    async fn small_file(&self, path: &str) -> Vec<u8> {
+    pub async fn small_file(&self, path: &str) -> Vec<u8> {
         let options = DownloadFromContainerOptionsBuilder::new()
             .path(path)
             .build();

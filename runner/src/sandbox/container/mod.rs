@@ -7,6 +7,8 @@ mod image;
 mod pack;
 mod profile;
 mod proof;
+mod reach;
+mod relay;
 mod remains;
 mod snapshot;
 mod status;
@@ -14,14 +16,17 @@ mod sweep;
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use autoclave_policies::{Level, Plan, RepoPath};
 use bollard::Docker;
-use bollard::query_parameters::{RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
+};
 use futures::future::BoxFuture;
+use tokio::sync::OnceCell;
 
 pub use self::engine::{EngineAddress, EngineError, EngineFacts};
 use self::snapshot::Frozen;
@@ -47,6 +52,8 @@ pub struct ContainerOptions {
     pub state: PathBuf,
     /// Tells this run's leftovers from others': letters, digits, dashes.
     pub run_label: String,
+    /// Says of a state directory and a label in it whether that run's process lives.
+    pub is_alive: fn(&Path, &str) -> bool,
 }
 
 /// What every part of the backend needs.
@@ -59,6 +66,10 @@ struct Shared {
     folder: PathBuf,
     seccomp: String,
     counter: AtomicU64,
+    /// The release of the kernel under the engine.
+    kernel: String,
+    /// Whether the engine sees this machine's files; found out when it first matters.
+    sees_files: OnceCell<bool>,
     /// What nobody needs any more; dropping is not async, so the next call removes it. Shared with
     /// every guard, each of which only pushes.
     garbage: Mutex<Vec<Garbage>>,
@@ -69,9 +80,16 @@ struct Shared {
 enum Garbage {
     Container(String),
     Image(String),
+    Volume(String),
 }
 
 impl Shared {
+    /// Says whether what is mounted into a container is this machine's.
+    async fn sees_files(self: &Arc<Self>) -> Result<bool, SandboxError> {
+        let found = self.sees_files.get_or_try_init(|| reach::sees_files(self));
+        found.await.copied()
+    }
+
     fn throw_away(&self, garbage: Garbage) {
         self.garbage
             .lock()
@@ -85,11 +103,11 @@ impl Shared {
             let mut garbage = self.garbage.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *garbage)
         };
-        // Containers first: an image that one of them stands on cannot go.
-        let (containers, images): (Vec<_>, Vec<_>) = garbage
+        // Containers first: an image or volume that one of them uses cannot go.
+        let (containers, others): (Vec<_>, Vec<_>) = garbage
             .into_iter()
             .partition(|garbage| matches!(garbage, Garbage::Container(_)));
-        for garbage in containers.into_iter().chain(images) {
+        for garbage in containers.into_iter().chain(others) {
             let removed = match &garbage {
                 Garbage::Container(id) => {
                     let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
@@ -104,6 +122,10 @@ impl Shared {
                         .remove_image(id, Some(options.build()), None)
                         .await;
                     removed.map(drop)
+                }
+                Garbage::Volume(name) => {
+                    let options = RemoveVolumeOptionsBuilder::new().force(true);
+                    self.docker.remove_volume(name, Some(options.build())).await
                 }
             };
             if let Err(error) = removed {
@@ -149,7 +171,7 @@ impl ContainerSandbox {
             }
         }
         let base = image::BaseImage::find(&docker, &options.image).await?;
-        let owner = sweep::Owner::this(&options.state);
+        let owner = sweep::Owner::this(&options.state, options.is_alive)?;
         sweep::sweep(&docker, &owner).await?;
         let folder = options.state.join(&options.run_label).join("archives");
         fs::create_dir_all(&folder).map_err(|cause| SandboxError::Io {
@@ -165,10 +187,21 @@ impl ContainerSandbox {
                 folder,
                 seccomp: profile::profile(),
                 counter: AtomicU64::new(0),
+                kernel: facts.kernel.clone(),
+                sees_files: OnceCell::new(),
                 garbage: Mutex::default(),
             }),
             facts,
         })
+    }
+
+    /// Says whether the engine sees this machine's files, so that they can be mounted.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::Io`] when nothing can be written to be looked for.
+    pub async fn sees_files(&self) -> Result<bool, SandboxError> {
+        self.shared.sees_files().await
     }
 }
 

@@ -128,7 +128,10 @@ impl Shared {
                     self.docker.remove_volume(name, Some(options.build())).await
                 }
             };
-            if let Err(error) = removed {
+            if is_in_use(&removed) && matches!(garbage, Garbage::Volume(_)) {
+                // By the container whose changes are yet to be read; it goes with that one.
+                self.throw_away(garbage);
+            } else if let Err(error) = removed {
                 tracing::warn!(?garbage, %error, "could not remove from the engine");
             }
         }
@@ -290,6 +293,17 @@ impl Sandbox for ContainerSandbox {
             }
         })
     }
+}
+
+fn is_in_use(removed: &Result<(), bollard::errors::Error>) -> bool {
+    use bollard::errors::Error::DockerResponseServerError;
+    matches!(
+        removed,
+        Err(DockerResponseServerError {
+            status_code: 409,
+            ..
+        })
+    )
 }
 
 /// Names what was asked of the engine.

@@ -26,7 +26,7 @@ const GATEWAY: &str = "AUTOCLAVE_GATEWAY";
 pub fn from_environment(file: Option<&Path>) -> Result<Option<ModelService>, Failure> {
     let service = own(file)?;
     let Some(control) = env::var_os(GATEWAY).filter(|path| !path.is_empty()) else {
-        return Ok(service.map(ModelService::Own));
+        return Ok(service.map(|service| ModelService::Own(Box::new(service))));
     };
     if service.is_some() {
         let message = format!("there is a credential, and {GATEWAY} names a gateway with one");

@@ -20,7 +20,7 @@ use crate::sandbox::Network;
 #[derive(Debug)]
 pub enum ModelService {
     /// Through a gateway of the run's own.
-    Own(OwnService),
+    Own(Box<OwnService>),
     /// Through a gateway that others run, and that has the credential; its control socket.
     Shared { control: PathBuf },
 }
@@ -42,11 +42,11 @@ impl ModelService {
         &self,
         seen: impl IntoIterator<Item = &'p Path>,
     ) -> Result<(), CampaignError> {
-        let Self::Own(OwnService {
-            credential_file: Some(file),
-            ..
-        }) = self
-        else {
+        let file = match self {
+            Self::Own(service) => service.credential_file.as_ref(),
+            Self::Shared { .. } => None,
+        };
+        let Some(file) = file else {
             return Ok(());
         };
         let visible = seen.into_iter().chain([Path::new("/usr")]).find(|seen| {
@@ -208,12 +208,12 @@ mod tests {
         }
         std::os::unix::fs::symlink("keys", home.join("link")).unwrap();
         let refused = |file: PathBuf, seen: &str| {
-            let service = ModelService::Own(OwnService {
+            let service = ModelService::Own(Box::new(OwnService {
                 credential: Credential::new(CredentialKind::ApiKey, "k").unwrap(),
                 upstream: Upstream::default(),
                 prices: Prices::default(),
                 credential_file: Some(file),
-            });
+            }));
             match service.refuse_visible([home.join(seen).as_path()]) {
                 Err(CampaignError::VisibleCredential { seen, .. }) => Some(seen),
                 Err(other) => panic!("{other}"),

@@ -15,8 +15,8 @@ use crate::model::Cost;
 
 /// Costs more than a cent at anybody's prices, so that it is refused before anybody is asked.
 const DEAR: &str = r#"{"model":"claude-haiku-4-5","max_tokens":60000,"messages":[]}"#;
-fn cent() -> Option<Cost> {
-    Some(Cost::from_microdollars(10_000))
+fn cent() -> Cost {
+    Cost::from_microdollars(10_000)
 }
 
 async fn start(folder: &Path, max_cost: Option<Cost>) -> SharedGateway {
@@ -68,7 +68,9 @@ async fn runs_have_sockets_tokens_budgets_and_audit_lines_of_their_own() {
     assert!(!left.exists());
     let audits = ["poor", "rich"].map(|name| folder.path().join(name));
     let control = gateway.control().to_owned();
-    let poor = Lease::open(&control, cent(), &audits[0]).await.unwrap();
+    let poor = Lease::open(&control, Some(cent()), &audits[0])
+        .await
+        .unwrap();
     let rich = Lease::open(&control, None, &audits[1]).await.unwrap();
     assert_ne!(token(&poor), token(&rich));
     assert!(!format!("{:?}", rich.sandbox_env()).contains(SECRET));
@@ -105,7 +107,7 @@ async fn runs_have_sockets_tokens_budgets_and_audit_lines_of_their_own() {
 #[tokio::test]
 async fn no_run_may_cost_more_than_the_gateway_allows() {
     let folder = tempfile::tempdir().unwrap();
-    let gateway = start(folder.path(), cent()).await;
+    let gateway = start(folder.path(), Some(cent())).await;
     for asked in [None, Some(Cost::from_microdollars(1_000_000_000))] {
         let audit = folder.path().join("audit");
         let lease = Lease::open(gateway.control(), asked, &audit).await.unwrap();

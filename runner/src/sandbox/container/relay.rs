@@ -30,8 +30,8 @@ use crate::sandbox::{GATEWAY_SOCKET, SandboxError};
 /// How long a relay may take from its start until it listens.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MEMORY_BYTES: i64 = 128 << 20;
-/// Its threads: one a connection, and some.
-const PIDS: i64 = 2 * MAX_CONNECTIONS as i64;
+/// Its threads: one for each of [`MAX_CONNECTIONS`], and some.
+const PIDS: i64 = 128;
 /// Frames on their way in one direction of one connection; more make the sender wait.
 const FRAMES: usize = 4;
 

@@ -139,6 +139,8 @@ pub struct Contained {
     /// Starts each status line on standard error, so that the command cannot forge one.
     pub nonce: String,
     pub has_network: bool,
+    /// The socket of the gateway, if there is to be one: it must answer.
+    pub gateway: Option<PathBuf>,
     /// The workspace; `writes` and `removals` are relative to it.
     pub directory: PathBuf,
     /// Applied first: files that are gone, as bytes of the path.

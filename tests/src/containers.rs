@@ -78,6 +78,7 @@ impl Stage {
             image: image(),
             state: state.path().to_owned(),
             run_label: RUN.to_owned(),
+            is_alive: |_, _| true,
         };
         let sandbox = runtime.block_on(ContainerSandbox::open(options))?;
         let plan = plan()?;

@@ -5,5 +5,6 @@ pub mod durable;
 pub mod engine;
 pub mod engine_proxy;
 pub mod model_server;
+pub mod remote_engine;
 pub mod stage;
 pub mod toy;

@@ -29,7 +29,7 @@ pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
 pub use finalize::{FinalizeRequest, Finalized, FinalizedCommit, finalize};
 pub use folder::{RunFolder, list_runs};
-pub use gate::ModelService;
+pub use gate::{ModelService, OwnService};
 pub use preflight::{Area, Check, CheckReport, CheckStatus, Hint, PreflightRequest, preflight};
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};

@@ -84,7 +84,7 @@ pub async fn run(
     reporter: &mut dyn Reporter,
 ) -> Result<RunOutcome, CampaignError> {
     let cancel = request.cancel.clone();
-    let ended = open_and_go(repo, request, reporter).await;
+    let ended = Box::pin(open_and_go(repo, request, reporter)).await;
     ended.map_err(|error| error.unless_cancelled(&cancel))
 }
 

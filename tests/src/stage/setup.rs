@@ -96,6 +96,12 @@ impl Setup {
         self.backend.engine().or_else(|| self.measured_in.engine())
     }
 
+    /// Returns the same for who needs it as text.
+    pub fn address(self) -> String {
+        let address = self.engine().and_then(|address| address.into_string().ok());
+        address.expect("containers have an engine, and its address is text")
+    }
+
     /// Returns what stands for the backends in a configuration's `sandbox`.
     pub fn keys(self) -> String {
         let mut keys = self.backend.word().to_owned();

@@ -190,7 +190,7 @@ fn files_with_key(root: &Path) -> Vec<String> {
     found.lines().map(str::to_owned).collect()
 }
 
-/// Returns what the state directory still holds.
+/// Returns what the state directory still holds, beside its name on engines.
 fn leftovers(stage: &Stage) -> Vec<String> {
     let state = stage.outside("state");
     if !fs::exists(&state).unwrap() {
@@ -199,6 +199,7 @@ fn leftovers(stage: &Stage) -> Vec<String> {
     let files = tree(&state);
     files
         .keys()
+        .filter(|path| *path != Path::new("engine-name"))
         .map(|path| path.display().to_string())
         .collect()
 }

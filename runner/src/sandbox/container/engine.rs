@@ -41,6 +41,8 @@ pub struct EngineFacts {
     /// The engine can limit memory and the number of processes.
     pub has_limits: bool,
     pub has_seccomp: bool,
+    /// The release of the kernel under it.
+    pub kernel: String,
     /// The default runtime and its version, such as `runc 1.1.5`.
     pub runtime: String,
 }
@@ -219,6 +221,7 @@ fn facts(version: SystemVersion, info: SystemInfo) -> EngineFacts {
         has_limits: info.memory_limit == Some(true) && info.pids_limit == Some(true),
         has_seccomp: has("seccomp"),
         runtime: format!("{runtime} {runtime_version}").trim().to_owned(),
+        kernel: info.kernel_version.unwrap_or_default(),
     }
 }
 

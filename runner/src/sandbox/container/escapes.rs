@@ -95,6 +95,7 @@ mod tests {
             has_limits: true,
             has_seccomp: true,
             runtime: "runc 1.1.5".into(),
+            kernel: "6.1".into(),
         };
         let old = known_escapes(&facts(EngineKind::Docker, "20.10.5+dfsg1"));
         assert_eq!(

@@ -19,6 +19,8 @@ mod manifest;
 mod pack;
 mod profile;
 mod proof;
+mod reach;
+mod relay;
 mod remains;
 mod removal;
 mod snapshot;
@@ -26,14 +28,16 @@ mod status;
 mod sweep;
 mod upload;
 mod watch;
+mod way;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use autoclave_policies::{Level, Plan, RepoPath};
 use bollard::Docker;
 use futures::future::BoxFuture;
+use tokio::sync::OnceCell;
 
 pub use self::choice::EngineChoice;
 pub use self::engine::{EngineAddress, EngineError, EngineFacts, EngineKind};
@@ -62,6 +66,8 @@ pub struct ContainerOptions {
     pub state: PathBuf,
     /// Tells this run's leftovers from others': letters, digits, dashes.
     pub run_label: String,
+    /// Says of a state directory and a label in it whether that run's process lives.
+    pub is_alive: fn(&Path, &str) -> bool,
 }
 
 /// What every part of the backend needs.
@@ -74,6 +80,12 @@ struct Shared {
     owner: sweep::Owner,
     /// What the engine is told about the seccomp profile.
     seccomp: String,
+    /// Where files can be put for the engine to see.
+    folder: PathBuf,
+    /// The release of the kernel under the engine.
+    kernel: String,
+    /// Whether the engine sees this machine's files; found out when it first matters.
+    sees_files: OnceCell<bool>,
     /// What nobody needs any more; dropping is not async, so the next call removes it. Shared with
     /// every guard, each of which only pushes.
     garbage: Mutex<Vec<Garbage>>,
@@ -105,12 +117,13 @@ impl ContainerSandbox {
             }
         }
         let base = image::BaseImage::find(&docker, &options.image, &options.address.host).await?;
-        let owner = sweep::Owner::this(&options.state);
+        let owner = sweep::Owner::this(&options.state, options.is_alive)?;
         sweep::sweep_dead(&docker, &owner).await?;
+        let folder = options.state.join(&options.run_label);
         let seccomp = match facts.kind {
             EngineKind::Docker => profile::profile(),
             EngineKind::Podman => {
-                let file = profile::file(&options.state.join(&options.run_label))?;
+                let file = profile::file(&folder)?;
                 file.to_string_lossy().into_owned()
             }
         };
@@ -121,10 +134,22 @@ impl ContainerSandbox {
                 labels: owner.labels(&options.run_label),
                 owner,
                 seccomp,
+                folder,
+                kernel: facts.kernel.clone(),
+                sees_files: OnceCell::new(),
                 garbage: Mutex::default(),
             }),
             facts,
         })
+    }
+
+    /// Says whether the engine sees this machine's files, so that they can be mounted.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::Io`] when nothing can be written to be looked for.
+    pub async fn sees_files(&self) -> Result<bool, SandboxError> {
+        self.shared.sees_files().await
     }
 
     /// Returns the image that all its containers are made of.
@@ -238,6 +263,12 @@ impl<T> Asking<T> for Result<T, bollard::errors::Error> {
 }
 
 impl Shared {
+    /// Says whether what is mounted into a container is this machine's.
+    async fn sees_files(self: &Arc<Self>) -> Result<bool, SandboxError> {
+        let found = self.sees_files.get_or_try_init(|| reach::sees_files(self));
+        found.await.copied()
+    }
+
     /// Returns the engine for what takes longer the more there is.
     fn patient(&self) -> Docker {
         let patience = self.docker.timeout();

@@ -198,6 +198,7 @@ fn engine_that_crashes_during_the_import_stops_the_run_which_goes_on_when_run_ag
         said.contains("`autoclave run` goes on where this stopped"),
         "{said}"
     );
+    assert_eq!(scene.engine.ours(), Vec::<String>::new());
     scene.run(0);
     scene.decided(&[KEEP, WORSE]);
     assert_eq!(scene.toy.run_folders().len(), 1);

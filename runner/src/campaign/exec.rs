@@ -53,7 +53,18 @@ pub async fn exec(
     output: &mut dyn OutputSink,
 ) -> Result<ExecOutcome, CampaignError> {
     let base = repo.resolve(request.base.as_deref())?;
-    let workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
+    let workshop = Workshop::open(repo, request.marker.clone(), base, &request.host).await?;
+    let ended = contained(&workshop, request, output).await;
+    // Whatever it came to: an engine keeps nothing.
+    workshop.sandbox.close().await;
+    ended
+}
+
+async fn contained(
+    workshop: &Workshop,
+    request: ExecRequest,
+    output: &mut dyn OutputSink,
+) -> Result<ExecOutcome, CampaignError> {
     let base = workshop.base().await?;
     let subject = request
         .argv
@@ -78,13 +89,11 @@ pub async fn exec(
         .await?;
     let commit = match request.branch {
         Some(branch) if !changes.accepted.is_empty() => {
-            Some(commit_to(&workshop, &branch, &subject, &changes.accepted)?)
+            Some(commit_to(workshop, &branch, &subject, &changes.accepted)?)
         }
         _ => None,
     };
     let (exit, wall) = (finished.exit, finished.wall);
-    drop((finished, base));
-    workshop.sandbox.close().await;
     Ok(ExecOutcome {
         exit,
         wall,

@@ -69,14 +69,15 @@ pub async fn wait(shared: &Shared, container: &str, is_told: bool) -> Result<End
 /// [`SandboxError::Engine`] when somebody other than the kernel and this run killed it: that is
 /// nothing the command did.
 pub fn exit(told: Option<Exit>, ended: &Ended) -> Result<Exit, SandboxError> {
+    // As on the process backend: only what the limit killed is out of memory.
+    let is_killed = match told {
+        None | Some(Exit::Signal(nix::libc::SIGKILL)) => true,
+        Some(Exit::Code(code)) => i64::from(code) == KILLED,
+        Some(_) => false,
+    };
     match told {
-        // As on the process backend: only what the limit killed is out of memory.
-        Some(Exit::Signal(nix::libc::SIGKILL)) if ended.is_out_of_memory => Ok(Exit::OutOfMemory),
-        Some(Exit::Code(code)) if i64::from(code) == KILLED && ended.is_out_of_memory => {
-            Ok(Exit::OutOfMemory)
-        }
+        _ if is_killed && ended.is_out_of_memory => Ok(Exit::OutOfMemory),
         Some(exit) => Ok(exit),
-        None if ended.is_out_of_memory => Ok(Exit::OutOfMemory),
         // The helper itself ended well, and nothing is known of what it said.
         None if ended.code == 0 => Err(broken(
             "read a container's output",

@@ -51,7 +51,6 @@ fn an_agents_container_has_all_that_contains_it(_: Setup) {
             .map(|key| ((*key).to_owned(), host[*key].clone()))
             .collect()
     };
-    const MIB: u64 = 1 << 20;
     assert_eq!(
         picked(&[
             "Binds",
@@ -113,6 +112,8 @@ fn an_agents_container_has_all_that_contains_it(_: Setup) {
     assert_eq!(config["Volumes"], Value::Null);
 }
 
+const MIB: u64 = 1 << 20;
+
 /// What an engine may leave out, and the line of the proof that tells.
 type Lack = (fn(&mut Value), &'static str);
 
@@ -139,7 +140,7 @@ fn container_that_lacks_a_layer_does_not_prove_itself(_: Setup) {
                     body["HostConfig"]["SecurityOpt"]
                         .as_array_mut()
                         .map(|all| all.remove(0)),
-                )
+                );
             },
             "no_new_privs is",
         ),
@@ -149,7 +150,7 @@ fn container_that_lacks_a_layer_does_not_prove_itself(_: Setup) {
                     body["HostConfig"]["SecurityOpt"]
                         .as_array_mut()
                         .map(Vec::pop),
-                )
+                );
             },
             "a netlink socket",
         ),

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use e2e::stage::{Backend, Caller, Checkout, Setup, Stage, autoclave, processes_with};
+use e2e::stage::{Checkout, Setup, Stage, autoclave, processes_with};
 
 e2e::journeys!(container, Container, Container, Tester: [one_command_on_a_server_keeps_an_improvement]);
 

@@ -271,12 +271,9 @@ fn a_run_in_containers_is_killed_and_goes_on_and_nothing_is_left_on_the_engine(_
     for (step, time) in [
         // The archive of the base, on its way to the engine; then its manifest.
         ("create in the state directory".to_owned(), 1),
-        // Between two measurements of the base.
-        (run("write", "events.jsonl"), 5),
         // What the agent says while it works.
         (run("write", "experiments/0001/agent.jsonl"), 1),
-        (run("create", "experiments/0001/candidate.patch"), 1),
-        // In a pair of measurements, and after it.
+        // After a pair of measurements, and before and after its verdict is written.
         (run("create", "experiments/0001/metric.txt"), 1),
         (run("write", "ledger.jsonl"), 4),
         // Between a verdict and its branch.

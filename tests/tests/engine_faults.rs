@@ -198,6 +198,7 @@ fn engine_that_crashes_during_the_import_stops_the_run_which_goes_on_when_run_ag
         said.contains("`autoclave run` goes on where this stopped"),
         "{said}"
     );
+    assert_eq!(scene.engine.ours(), Vec::<String>::new());
     scene.run(0);
     scene.decided(&[KEEP, WORSE]);
     assert_eq!(scene.toy.run_folders().len(), 1);
@@ -245,13 +246,14 @@ fn engine_that_crashes_while_it_removes_a_container_costs_nothing(_: Setup) {
 
 fn output_that_is_broken_off_is_never_judged(_: Setup) {
     let scene = Scene::with(Engine::start(), |config| {
-        let slow = "printf 1; sleep 0.3; cd src; cat n*";
+        let slow = "printf 1; sleep 0.3; sh tests/measure.sh";
         config.replace("sh tests/measure.sh", slow)
     });
     // First of the agent's output a part; then of a measurement's, which all the same exits with 0:
     // 1, where 1100 and 150 are measured.
     scene.proxy.once(ATTACH, BASELINE, Fault::CutBefore("work"));
-    let measurement = BASELINE + 1 + 1;
+    // That comes after the next agent and its guard.
+    let measurement = 2;
     scene
         .proxy
         .once(ATTACH, measurement, Fault::LosesStdoutAfter(1));
@@ -391,7 +393,7 @@ fn running_out_of_memory_is_told_as_on_the_process_backend(_: Setup) {
             .replace("max_experiments: 5", "max_experiments: 2")
             .replace("[sh, /workspace/.agent/agent.sh, halve, raise, lines, think, note]",
                 "[sh, -c, 'echo 7 >src/number.txt; case $(cat) in *\"1. \"*) ;; *) tail /dev/zero;; esac']")
-            .replace("sh tests/measure.sh", "cd src; grep -h 100 n* || tail /dev/zero")
+            .replace("sh tests/measure.sh", "sh tests/measure.sh | grep 100 || tail /dev/zero")
     };
     let scene = Scene::with(Engine::start(), hungry);
     let process =

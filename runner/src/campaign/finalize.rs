@@ -108,13 +108,9 @@ async fn pick_and_measure(
     let mut emitter = Emitter::unrecorded(reporter);
     let workshop = Workshop::open(repo, marker, progress.base.clone(), &host).await?;
     let (tip, commits) = pick(&workshop, &progress, &kept, squash)?;
-    let base = workshop.base().await?;
-    let base = workshop.prepare(base, &mut emitter, &cancel).await?;
-    let measured = workshop.measured(&base, &tip).await?;
-    let guards = check_guards(&workshop, &progress, &measured, &cancel).await?;
-    let compared = measure(&workshop, &progress, [&base.measured, &measured], &cancel).await?;
-    drop((base, measured));
+    let afresh = measure_afresh(&workshop, &progress, &tip, &mut emitter, &cancel).await;
     workshop.close().await;
+    let (guards, compared) = afresh?;
     let mut finalized = Finalized {
         run: progress.run.to_string(),
         branch: branch.clone(),
@@ -136,6 +132,21 @@ async fn pick_and_measure(
         .repo
         .create_branch(&branch, &tip, Existing::Refuse)?;
     Ok(finalized)
+}
+
+/// Takes guards and metric of `tip` against the base, from snapshots made anew.
+async fn measure_afresh(
+    workshop: &Workshop,
+    progress: &Progress,
+    tip: &CommitId,
+    emitter: &mut Emitter<'_>,
+    cancel: &CancellationToken,
+) -> Result<(Vec<(String, bool, String)>, Remeasured), CampaignError> {
+    let base = workshop.ready_base(emitter, cancel).await?;
+    let measured = workshop.measured(&base, tip).await?;
+    let guards = check_guards(workshop, progress, &measured, cancel).await?;
+    let compared = measure(workshop, progress, [&base.measured, &measured], cancel).await?;
+    Ok((guards, compared))
 }
 
 /// Builds the commits of the branch in the object database.

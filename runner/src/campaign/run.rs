@@ -218,10 +218,14 @@ async fn open_and_go(
         emitter.warn(warning);
     }
     emitter.catch_up(&progress);
-    let base = workshop.base().await?;
-    let base = workshop
-        .prepare(base, &mut emitter, &request.cancel)
-        .await?;
+    let base = match workshop.ready_base(&mut emitter, &request.cancel).await {
+        Ok(base) => base,
+        Err(error) => {
+            gate.close().await;
+            workshop.close().await;
+            return Err(error);
+        }
+    };
     let mut campaign = Campaign {
         workshop,
         gate,
@@ -387,11 +391,8 @@ impl Campaign<'_> {
     }
 
     async fn remake(&mut self) -> Result<(), CampaignError> {
-        let base = self.workshop.base().await?;
-        self.base = self
-            .workshop
-            .prepare(base, &mut self.emitter, &self.cancel)
-            .await?;
+        let ready = self.workshop.ready_base(&mut self.emitter, &self.cancel);
+        self.base = ready.await?;
         self.champion = None;
         Ok(())
     }
@@ -463,6 +464,16 @@ impl Campaign<'_> {
 }
 
 impl Workshop {
+    /// Makes the base snapshots and prepares them.
+    pub(super) async fn ready_base(
+        &self,
+        emitter: &mut Emitter<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Base, CampaignError> {
+        let base = self.base().await?;
+        self.prepare(base, emitter, cancel).await
+    }
+
     /// Runs `prepare` on the base snapshots, once in each backend, whose C library and programs its
     /// result is made for; it is what everything starts from.
     pub(super) async fn prepare(

@@ -138,9 +138,8 @@ impl Scene {
     #[track_caller]
     fn told(&self, words: &str) {
         let records = self.records();
-        let broken = records
-            .iter()
-            .rfind(|record| record["verdict"].to_string() == BROKEN);
+        let verdict: Value = serde_json::from_str(BROKEN).unwrap();
+        let broken = records.iter().rfind(|record| record["verdict"] == verdict);
         let detail = broken.unwrap()["detail"].as_str().unwrap();
         assert!(detail.contains(words), "no `{words}` in `{detail}`");
     }

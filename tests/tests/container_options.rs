@@ -155,7 +155,11 @@ fn container_that_lacks_a_layer_does_not_prove_itself(_: Setup) {
             "a netlink socket",
         ),
         (
-            |body| body["HostConfig"]["SecurityOpt"][1] = json!("seccomp=unconfined"),
+            |body| {
+                if let Some(options) = body["HostConfig"]["SecurityOpt"].as_array_mut() {
+                    options[1] = json!("seccomp=unconfined");
+                }
+            },
             "seccomp is",
         ),
         (|body| body["User"] = json!("0:0"), "the user is"),

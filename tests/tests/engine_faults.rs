@@ -267,7 +267,9 @@ fn output_that_is_broken_off_is_never_judged(_: Setup) {
 fn files_that_are_broken_off_are_never_taken(_: Setup) {
     let scene = Scene::new();
     // The image's users and groups and the manifest of the base come before the changes.
-    scene.proxy.once(GET_FILES, LOOKS + 3, Fault::CutBefore("50\n"));
+    scene
+        .proxy
+        .once(GET_FILES, LOOKS + 3, Fault::CutBefore("50\n"));
     scene.run(0);
     scene.decided(&[BROKEN, KEEP, WORSE]);
     scene.told("could not read the files of a container");
@@ -276,7 +278,9 @@ fn files_that_are_broken_off_are_never_taken(_: Setup) {
 fn engine_that_does_not_answer_is_not_waited_for_and_what_it_made_is_removed(_: Setup) {
     let scene = Scene::new();
     // The base's own container comes before those of executions.
-    scene.proxy.once(CREATE, LOOKS + 1 + BASELINE, Fault::LostAnswer);
+    scene
+        .proxy
+        .once(CREATE, LOOKS + 1 + BASELINE, Fault::LostAnswer);
     // After that, the base is made anew first.
     scene.proxy.once(CREATE, 1, Fault::NoAnswer);
     scene.run_in_a_hurry(0);
@@ -346,10 +350,7 @@ fn image_that_is_missing_is_named_and_the_run_goes_on_when_it_is_back(_: Setup) 
     scene.engine.docker(&["rmi", "project:dev"]);
     let stopped = scene.run(5);
     let said = String::from_utf8(stopped.stderr).unwrap();
-    assert!(
-        said.contains("has no image `project:dev`"),
-        "{said}"
-    );
+    assert!(said.contains("has no image `project:dev`"), "{said}");
     scene.engine.import(&import);
     // In the middle of a run, too.
     let engine = Arc::clone(&scene.engine);
@@ -360,7 +361,9 @@ fn image_that_is_missing_is_named_and_the_run_goes_on_when_it_is_back(_: Setup) 
         // The snapshots held what it was made of.
         engine.docker(&["rmi", "--force", "project:dev"]);
     });
-    scene.proxy.once(CREATE, LOOKS + 1 + BASELINE, Fault::First(gone));
+    scene
+        .proxy
+        .once(CREATE, LOOKS + 1 + BASELINE, Fault::First(gone));
     let stopped = scene.run(5);
     let said = String::from_utf8(stopped.stderr).unwrap();
     assert!(

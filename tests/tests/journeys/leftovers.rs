@@ -19,12 +19,8 @@ e2e::journeys!(container_alone: [
 /// The things on an engine that are labelled with the state directory `state`: containers with the
 /// process they are of, and images.
 fn things(engine: &Engine, state: &Path) -> BTreeSet<String> {
-    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let label = format!(
-        "label=autoclave.state={}:{}",
-        machine.trim(),
-        state.display()
-    );
+    let name = std::fs::read_to_string(state.join("engine-name")).unwrap();
+    let label = format!("label=autoclave.state={name}");
     let format = r#"{{.Label "autoclave.kind"}} {{.ID}}"#;
     let list = [
         "ps",

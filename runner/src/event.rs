@@ -133,6 +133,13 @@ pub enum EventKind {
         evidence: f64,
         threshold: f64,
     },
+    /// `finalize` took one reading of each of its sides, in a random order.
+    RoundMeasured {
+        round: u32,
+        of: u32,
+        /// The base first, then the branches, then branches without one commit.
+        readings: Vec<SideReading>,
+    },
     Decided {
         experiment: ExperimentNumber,
         verdict: Verdict,
@@ -169,6 +176,14 @@ pub enum EventKind {
 pub struct MeasuredIn {
     pub backend: String,
     pub level: Level,
+}
+
+/// One reading of one of the states that `finalize` compares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SideReading {
+    /// For people; a fragment such as `the base`.
+    pub side: String,
+    pub value: Metric,
 }
 
 /// What the sandboxes of an experiment took; the rest of its time is the runner's own.

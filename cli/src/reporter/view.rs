@@ -204,6 +204,18 @@ impl View {
                     bar(*evidence, *threshold)
                 ),
             )],
+            EventKind::RoundMeasured {
+                round,
+                of,
+                readings,
+            } => {
+                let readings: Vec<String> = readings
+                    .iter()
+                    .map(|reading| format!("{} {}", reading.side, reading.value))
+                    .collect();
+                let line = format!("{round} of {of}: {}", readings.join(", "));
+                vec![item("round", &line)]
+            }
             EventKind::Decided { .. } => self.decided(&event.kind),
             EventKind::Waiting { reason, until_ms } => {
                 let until = jiff::Timestamp::from_millisecond(*until_ms).map_or_else(
@@ -260,6 +272,10 @@ impl View {
                 "experiment {experiment}: measuring pair {}",
                 pair + 1
             )),
+            EventKind::RoundMeasured { round, of, .. } if round < of => {
+                Some(format!("measuring round {} of {of}", round + 1))
+            }
+            EventKind::RoundMeasured { .. } => Some("writing the report".to_owned()),
             EventKind::Waiting { reason, .. } => Some(format!("waiting: {}", one_line(reason, 60))),
             EventKind::Warning { .. }
             | EventKind::Prepared { .. }

@@ -27,7 +27,10 @@ pub use bench::{Bench, ByRole, Role};
 pub use clean::{CleanRequest, Cleaned, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
-pub use finalize::{FinalizeRequest, Finalized, FinalizedCommit, finalize};
+pub use finalize::{
+    Bond, FinalBranch, FinalizeRequest, Finalized, FinalizedCommit, LeftOut, MeasuredShare,
+    PassedGuard, Shape, Share, finalize,
+};
 pub use folder::{RunFolder, list_runs};
 pub use gate::ModelService;
 pub use preflight::{Area, Check, CheckReport, CheckStatus, PreflightRequest, preflight};

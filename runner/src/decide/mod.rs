@@ -1,7 +1,9 @@
 //! What follows from what was measured and remembered: pure functions from values to values.
 
 pub mod brief;
+pub mod effect;
 pub mod extract;
+mod gain;
 pub mod ideas;
 pub mod judge;
 pub mod noise;

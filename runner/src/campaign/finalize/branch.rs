@@ -1,0 +1,170 @@
+//! One branch with all winners, or with those that carry their weight.
+
+use super::pick::{Line, subject};
+use super::{FinalBranch, FinalizedCommit, LeftOut, Made, PassedGuard, Shape, Share, Work};
+use crate::campaign::CampaignError;
+use crate::campaign::emitter::Emitter;
+use crate::decide::effect::effect;
+use crate::decide::progress::ExperimentRecord;
+use crate::model::Metric;
+use crate::sandbox::Snapshot;
+
+/// Makes one branch of `winners`; where it `may_leave_out`, without those that do not carry their
+/// weight, one at a time, because two that do the same are each dispensable and not both.
+///
+/// # Errors
+///
+/// See [`super::finalize`].
+pub(super) async fn whole(
+    work: &Work<'_>,
+    winners: &[&ExperimentRecord],
+    name: &str,
+    may_leave_out: bool,
+    emitter: &mut Emitter<'_>,
+) -> Result<Made, CampaignError> {
+    let mut winners = winners.to_vec();
+    let mut left_out: Vec<LeftOut> = Vec::new();
+    let branch = loop {
+        let mut line = work.fit_together(&winners)?;
+        let measured = work.workshop.measured(&work.base, &line.tip).await?;
+        let guards = work.pass_guards(&measured).await?;
+        let weighed = work.weigh(&line, &winners, &measured, emitter).await?;
+        for (commit, share) in line.commits.iter_mut().zip(weighed.shares) {
+            commit.share = share;
+        }
+        if may_leave_out && let Some(weakest) = weakest(&line.commits) {
+            let experiments = weakest.experiments.clone();
+            let Some(Share::Measured(share)) = &weakest.share else {
+                unreachable!("only a measured share is weak")
+            };
+            for winner in winners.iter().filter(|w| experiments.contains(&w.n)) {
+                left_out.push(LeftOut {
+                    experiment: winner.n,
+                    subject: subject(winner),
+                    share: share.clone(),
+                });
+            }
+            winners.retain(|winner| !experiments.contains(&winner.n));
+            continue;
+        }
+        // Pairs that had a say in what is left out would flatter what is left.
+        let pairs = if left_out.is_empty() {
+            weighed.pairs
+        } else {
+            work.confirm(&measured, emitter).await?
+        };
+        break work.finish(line, name.to_owned(), guards, pairs)?;
+    };
+    Ok(Made {
+        branches: vec![branch],
+        left_out,
+        bonds: Vec::new(),
+    })
+}
+
+/// Returns the names that branches may get, all of which must be free.
+pub(super) fn possible_names(name: &str, shape: Shape, winners: usize) -> Vec<String> {
+    match shape {
+        Shape::Whole | Shape::Lean => vec![name.to_owned()],
+        Shape::Split => (1..=winners).map(|n| part_name(name, n)).collect(),
+    }
+}
+
+/// Returns the name of the `n`th branch, from 1, of those that `name` is split into.
+pub(super) fn part_name(name: &str, n: usize) -> String {
+    format!("{name}-{n}")
+}
+
+impl Work<'_> {
+    /// Picks `winners`, which must fit together and come to something.
+    pub(super) fn fit_together(
+        &self,
+        winners: &[&ExperimentRecord],
+    ) -> Result<Line, CampaignError> {
+        let clash = match self.pick(winners)? {
+            Ok(line) if line.commits.is_empty() => {
+                let run = &self.progress.run;
+                let problem = format!("what run `{run}` kept comes to no change of its base");
+                return Err(CampaignError::Nothing { problem });
+            }
+            Ok(line) => return Ok(line),
+            Err(clash) => clash,
+        };
+        let earlier: Vec<_> = winners
+            .iter()
+            .copied()
+            .take_while(|winner| winner.n != clash.experiment)
+            .collect();
+        let earlier = self.last_to_change(&clash.paths, &earlier)?;
+        Err(CampaignError::Conflict {
+            earlier: earlier.map_or_else(|| "the base".into(), |n| n.to_string()),
+            later: clash.experiment.to_string(),
+            paths: clash.paths.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// Runs all guards on a finished tree, which must pass them.
+    async fn pass_guards(&self, measured: &Snapshot) -> Result<Vec<PassedGuard>, CampaignError> {
+        self.check_guards(measured).await?.map_err(|failed| {
+            CampaignError::BaselineNotGreen(format!("{failed}, on the finished branch"))
+        })
+    }
+
+    /// Runs all guards on a tree; the inner `Err` says which failed, and how.
+    pub(super) async fn check_guards(
+        &self,
+        measured: &Snapshot,
+    ) -> Result<Result<Vec<PassedGuard>, String>, CampaignError> {
+        let baseline = self.progress.baseline.as_ref();
+        let bases = baseline.map_or(&[][..], |baseline| &baseline.guards);
+        let mut passed = Vec::new();
+        for guard in &self.workshop.marker.guards {
+            let base = bases.iter().find(|base| base.name == guard.name);
+            let base = base.and_then(|base| base.value);
+            let result = self
+                .workshop
+                .run_guard(guard, base, measured, self.cancel)
+                .await?;
+            let (name, detail) = (guard.name.clone(), result.detail);
+            if !result.passed {
+                return Ok(Err(format!("guard `{name}`: {detail}\n{}", result.output)));
+            }
+            passed.push(PassedGuard { name, detail });
+        }
+        Ok(Ok(passed))
+    }
+
+    /// Puts together what is known of a measured branch.
+    pub(super) fn finish(
+        &self,
+        line: Line,
+        name: String,
+        guards: Vec<PassedGuard>,
+        pairs: Vec<(Metric, Metric)>,
+    ) -> Result<FinalBranch, CampaignError> {
+        let commits = if self.squash {
+            vec![self.squash(&line)?]
+        } else {
+            line.commits
+        };
+        let effect = effect(&pairs, self.workshop.marker.metric.direction);
+        Ok(FinalBranch {
+            name,
+            commits,
+            guards,
+            pairs,
+            effect,
+        })
+    }
+}
+
+/// Returns the commit that is least likely to carry its weight, of those that are not shown to;
+/// none where only one is left.
+fn weakest(commits: &[FinalizedCommit]) -> Option<&FinalizedCommit> {
+    let weak = commits.iter().filter_map(|commit| match &commit.share {
+        Some(Share::Measured(share)) if !share.carries => Some((share.effect.p_value, commit)),
+        _ => None,
+    });
+    weak.max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, commit)| commit)
+}

@@ -6,8 +6,10 @@ pub mod extract;
 mod gain;
 pub mod ideas;
 pub mod judge;
+pub mod mutants;
 pub mod noise;
 pub mod patience;
+pub mod plausible;
 pub mod progress;
 pub mod record;
 

@@ -44,6 +44,12 @@ impl Backend {
             Self::Container => "container",
         }
     }
+
+    /// Says whether whoever runs the tests named it in `SKIP_BACKENDS`.
+    pub fn is_skipped(self) -> bool {
+        let skipped = std::env::var("SKIP_BACKENDS").unwrap_or_default();
+        skipped.split(',').any(|name| name == self.word())
+    }
 }
 
 impl Setup {
@@ -59,9 +65,7 @@ impl Setup {
 
     /// Says whether whoever runs the tests named a backend of it in `SKIP_BACKENDS`.
     pub fn is_skipped(self) -> bool {
-        let skipped = std::env::var("SKIP_BACKENDS").unwrap_or_default();
-        let mut skipped = skipped.split(',');
-        skipped.any(|name| name == self.backend.word() || name == self.measured_in.word())
+        self.backend.is_skipped() || self.measured_in.is_skipped()
     }
 
     /// Returns what stands for the backend in a configuration's `sandbox`.

@@ -235,10 +235,8 @@ impl Campaign<'_> {
                 return Ok(Ending::discard(DiscardReason::AgentFailed, message.clone()));
             }
             let Some(commit) = commit else {
-                return Ok(Ending::discard(
-                    DiscardReason::NoChange,
-                    "nothing mutable was changed",
-                ));
+                let detail = nothing_taken(&attempt.dropped);
+                return Ok(Ending::discard(DiscardReason::NoChange, detail));
             };
             let candidate = self.workshop.measured(&self.base, &commit).await?;
             match self.guards(attempt.number, &candidate).await? {
@@ -513,6 +511,21 @@ impl Campaign<'_> {
 
 fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {
     folder::write(&folder.join("metric.txt"), output.as_bytes())
+}
+
+/// Says why there is no candidate, with what was dropped.
+fn nothing_taken(dropped: &[Dropped]) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<String> = dropped.iter().map(|one| one.path.to_string()).collect();
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len() {
+        0 => "nothing mutable was changed".to_owned(),
+        count if count > SHOWN => format!(
+            "nothing mutable was changed; dropped: {shown} and {} more",
+            count - SHOWN
+        ),
+        _ => format!("nothing mutable was changed; dropped: {shown}"),
+    }
 }
 
 /// Lays the changes of a later session over those of an earlier one.

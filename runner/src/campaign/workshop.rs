@@ -51,6 +51,9 @@ pub struct Workshop {
     limits_each_process: bool,
     /// Files that the metric and guard commands name, and that are immutable for it.
     pub harness: Vec<RepoPath>,
+    /// Files of the base commit that steer tests or builds and that a mutable glob matches: held
+    /// back, or open because the marker names them.
+    pub steering: Steering,
     pub sandbox: Box<dyn Sandbox>,
     /// Why `backend: auto` became what it is; a fragment for people.
     pub chosen_because: Option<String>,
@@ -60,6 +63,13 @@ pub struct Workshop {
     pub(super) executions: Cell<Executions>,
     /// Last, so that it is given up when nothing is in it any more.
     pub(super) berth: Berth,
+}
+
+/// What steers tests and builds where something may change, in the order of the paths.
+#[derive(Debug, Default)]
+pub struct Steering {
+    pub held_back: Vec<RepoPath>,
+    pub open: Vec<RepoPath>,
 }
 
 /// The base commit, ready to start sandboxes from.
@@ -108,6 +118,7 @@ impl Workshop {
             request,
             why,
         } = Box::pin(choose(&marker, host, &berth)).await?;
+        let steering = steering(&policy, &tree);
         let has_mutable = tree.entries().any(|(path, _)| policy.is_mutable(path));
         let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
             CampaignError::Refused {
@@ -132,6 +143,7 @@ impl Workshop {
             has_mutable,
             limits_each_process: !capabilities.cgroup,
             harness,
+            steering,
             marker,
             sandbox,
             chosen_because: why,
@@ -335,6 +347,19 @@ fn harness_files(marker: &Marker, tree: &Tree) -> Vec<RepoPath> {
     files.sort();
     files.dedup();
     files
+}
+
+/// Returns what of `tree` steers tests or builds and would be mutable, or is.
+fn steering(policy: &Policy, tree: &Tree) -> Steering {
+    let mut steering = Steering::default();
+    for (path, _) in tree.entries() {
+        if policy.holds_back(path) {
+            steering.held_back.push(path.clone());
+        } else if policy.is_mutable(path) && policy.steers(path).is_some() {
+            steering.open.push(path.clone());
+        }
+    }
+    steering
 }
 
 /// Returns the globs of `target.mutable` that match no file; one that is invalid matches none.

@@ -131,6 +131,11 @@ fn rules(facts: &BriefFacts<'_>) -> String {
         sentences.push(format!("Never: {}.", target.immutable.join(", ")));
     }
     sentences.push(
+        "Files that steer tests or builds (conftest.py, build.rs, package.json, Makefile and their \
+         like) stay as they are; new ones are dropped."
+            .into(),
+    );
+    sentences.push(
         "Everything else is read-only: such writes fail with EACCES, EPERM or EROFS by \
              design, so do not work around them."
             .into(),

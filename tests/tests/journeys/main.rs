@@ -6,6 +6,7 @@ mod denied;
 mod exec;
 mod guards;
 mod hangs;
+mod harness;
 mod hostile;
 mod kept;
 mod numbers;

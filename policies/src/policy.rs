@@ -107,7 +107,7 @@ impl Policy {
         let patterns = MANDATORY_IMMUTABLE.iter().map(|pattern| {
             Mandatory::Pattern(Glob::parse(pattern).expect("the constant patterns are valid"))
         });
-        let steering = Steering::all().map(Mandatory::Steering);
+        let steering = Steering::all().iter().cloned().map(Mandatory::Steering);
         let harness = rules.named_by_harness.iter().cloned();
         let harness = harness.map(Mandatory::Harness);
         Ok(Self {

@@ -1,5 +1,7 @@
 //! Files that steer tests and builds, by ecosystem: whoever writes one decides what passes.
 
+use std::sync::LazyLock;
+
 use crate::{Glob, RepoPath};
 
 /// The names of one ecosystem, each at any depth, as a file or as a directory with all beneath.
@@ -230,19 +232,27 @@ pub(crate) struct Steering {
 
 impl Steering {
     /// Returns all patterns; few, because the names of an ecosystem are one.
-    pub fn all() -> impl Iterator<Item = Self> {
-        FAMILIES.iter().flat_map(|family| {
-            let names = format!("**/{{{}}}", family.names.join(","));
-            let paths = family.paths.iter().map(ToString::to_string);
-            std::iter::once(names).chain(paths).map(|pattern| Self {
-                ecosystem: family.ecosystem,
-                glob: Glob::parse(&pattern).expect("the constant patterns are valid"),
-            })
-        })
+    pub fn all() -> &'static [Self] {
+        static ALL: LazyLock<Vec<Steering>> =
+            LazyLock::new(|| FAMILIES.iter().flat_map(Family::patterns).collect());
+        &ALL
     }
 
     pub fn covers(&self, path: &RepoPath) -> bool {
         self.glob.covers(path)
+    }
+}
+
+impl Family {
+    fn patterns(&self) -> Vec<Steering> {
+        let names = format!("**/{{{}}}", self.names.join(","));
+        let paths = self.paths.iter().map(ToString::to_string);
+        let patterns = std::iter::once(names).chain(paths);
+        let steering = patterns.map(|pattern| Steering {
+            ecosystem: self.ecosystem,
+            glob: Glob::parse(&pattern).expect("the constant patterns are valid"),
+        });
+        steering.collect()
     }
 }
 
@@ -252,7 +262,9 @@ mod tests {
 
     fn ecosystem(path: &str) -> Option<&'static str> {
         let path = RepoPath::try_from(path).unwrap();
-        let steering = Steering::all().find(|steering| steering.covers(&path));
+        let steering = Steering::all()
+            .iter()
+            .find(|steering| steering.covers(&path));
         steering.map(|steering| steering.ecosystem)
     }
 

@@ -389,7 +389,8 @@ proptest! {
         }
         let files = tree.entries().filter(|(path, _)| policy.steers(path).is_some());
         for (path, _) in files {
-            let mut literals = rules.mutable.iter().filter(|text| !text.contains('*'));
+            let globs = rules.mutable.iter().chain(&rules.scratch);
+            let mut literals = globs.filter(|text| !text.contains('*'));
             let is_named = literals.any(|text| text.contains("conftest.py"));
             prop_assert!(is_named || !plan.is_writable(path), "{}", path);
         }

@@ -37,6 +37,8 @@ pub struct PolicyRules {
     pub scratch: Vec<String>,
     /// Files that the metric and guard commands name; see [`crate::files_named_by`].
     pub named_by_harness: Vec<RepoPath>,
+    /// Those that only hidden guards name, and what tells of these.
+    pub hidden_harness: Vec<RepoPath>,
 }
 
 /// What may happen to each path of a repository.
@@ -50,6 +52,7 @@ pub struct Policy {
     pub(crate) scratch: Vec<Glob>,
     immutable: Vec<Glob>,
     hidden: Vec<Glob>,
+    hidden_files: Vec<RepoPath>,
     mandatory: Vec<Mandatory>,
 }
 
@@ -116,12 +119,13 @@ impl Policy {
             scratch,
             immutable,
             hidden,
+            hidden_files: rules.hidden_harness.clone(),
         })
     }
 
     /// Returns what may happen to `path`, whether it exists or not.
     pub fn class_of(&self, path: &RepoPath) -> Class {
-        if self.hidden.iter().any(|glob| glob.covers(path)) {
+        if self.is_hidden(path) {
             Class::Hidden
         } else if self.immutable.iter().any(|glob| glob.covers(path)) || self.is_mandatory(path) {
             Class::Immutable
@@ -185,6 +189,11 @@ impl Policy {
     pub(crate) fn may_write_child_of(&self, directory: &RepoPath) -> bool {
         let mut writable = self.mutable.iter().chain(&self.scratch);
         writable.any(|glob| glob.may_match_child_of(Some(directory)))
+    }
+
+    fn is_hidden(&self, path: &RepoPath) -> bool {
+        self.hidden.iter().any(|glob| glob.covers(path))
+            || self.hidden_files.iter().any(|file| path.is_within(file))
     }
 
     /// Says whether `path` is protected although no list of the marker says so.
@@ -401,6 +410,17 @@ mod tests {
         assert!(policy.holds_back(&path("src/Makefile")));
         assert!(!policy.holds_back(&path("src/vendor/Makefile")));
         assert!(!policy.holds_back(&path("Makefile")));
+    }
+
+    #[test]
+    fn what_hidden_guards_name_is_hidden_whatever_else_names_it() {
+        let rules = PolicyRules {
+            mutable: list(&["tests/holdout.py", "**"]),
+            hidden_harness: vec![path("tests/holdout.py")],
+            ..PolicyRules::default()
+        };
+        assert_eq!(class(&rules, "tests/holdout.py"), Class::Hidden);
+        assert_eq!(class(&rules, "tests/holdout.pyc"), Class::Mutable);
     }
 
     #[test]

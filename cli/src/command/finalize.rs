@@ -2,7 +2,7 @@
 
 use autoclave_runner::campaign::{self, FinalizeRequest, Finalized};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
@@ -70,11 +70,17 @@ fn to_json(finalized: &Finalized) -> Value {
         .iter()
         .map(|(name, passed, detail)| json!({"name": name, "passed": passed, "detail": detail}))
         .collect();
+    let tracks: Map<String, Value> = finalized
+        .tracks
+        .iter()
+        .map(|(name, base, tip)| (name.clone(), json!({"base": base, "final": tip})))
+        .collect();
     json!({
         "branch": finalized.branch,
         "base": finalized.base,
         "commits": commits,
         "guards": guards,
+        "tracks": tracks,
         "metric": {
             "base": finalized.base_value,
             "final": finalized.final_value,

@@ -371,7 +371,9 @@ proptest! {
         named_by_harness in proptest::collection::vec(Just(path("a/b")), 0..2),
         second_uid in any::<bool>(),
     ) {
-        let rules = PolicyRules { mutable, immutable, hidden, scratch, named_by_harness };
+        let hidden_harness = vec![path("b/a")];
+        let rules =
+            PolicyRules { mutable, immutable, hidden, scratch, named_by_harness, hidden_harness };
         let policy = Policy::new(&rules).unwrap();
         let host = if second_uid { root_host() } else { user_host() };
         let plan = compile(&policy, &tree, &host, &request()).unwrap();

@@ -6,11 +6,12 @@ use tokio_util::sync::CancellationToken;
 use super::CampaignError;
 use super::clock;
 use super::emitter::Emitter;
-use super::measure::GuardResult;
 use super::resume::{latest_progress, lock_marker};
 use super::workshop::{HostFacts, Workshop};
-use crate::decide::noise;
-use crate::decide::progress::{ExperimentRecord, Progress};
+use crate::decide::bound::{Held, judge_lines};
+use crate::decide::lines::Lines;
+use crate::decide::progress::{ExperimentRecord, GuardBase, Progress};
+use crate::decide::{noise, tests_passed};
 use crate::event::Reporter;
 use crate::marker::Marker;
 use crate::model::{CommitId, ExperimentNumber, Metric, Verdict};
@@ -44,6 +45,8 @@ pub struct Finalized {
     pub gain: f64,
     pub interval: (f64, f64),
     pub pairs: u32,
+    /// Name, base and final value of what is tracked, on both.
+    pub tracks: Vec<(String, Metric, Metric)>,
     /// The Markdown body for a pull request, as written beside the run.
     pub markdown: String,
     pub markdown_path: std::path::PathBuf,
@@ -109,10 +112,12 @@ async fn pick_and_measure(
     let base = workshop.base().await?;
     let base = workshop.prepare(base, &mut emitter, &cancel).await?;
     let measured = workshop.measured(&base, &tip).await?;
-    let guards = check_guards(&workshop, &progress, &measured, &cancel).await?;
+    let (mut guards, guard_lines) = check_guards(&workshop, &progress, &measured, &cancel).await?;
     let compared = measure(&workshop, &progress, [&base.measured, &measured], &cancel).await?;
     drop((base, measured));
     workshop.sandbox.close().await;
+    guards.extend(check_line_guards(&workshop.marker, &compared)?);
+    let tracks = tracks(&workshop.marker, &progress, &compared, &guard_lines);
     let mut finalized = Finalized {
         run: progress.run.to_string(),
         branch: branch.clone(),
@@ -124,6 +129,7 @@ async fn pick_and_measure(
         gain: compared.gain,
         interval: compared.interval,
         pairs: compared.pairs,
+        tracks,
         markdown: String::new(),
         markdown_path: folder.path().join("finalize.md"),
     };
@@ -274,32 +280,72 @@ async fn check_guards(
     progress: &Progress,
     measured: &Snapshot,
     cancel: &CancellationToken,
-) -> Result<Vec<(String, bool, String)>, CampaignError> {
-    let bases = progress
-        .baseline
-        .as_ref()
-        .map_or(&[][..], |baseline| &baseline.guards);
+) -> Result<(Vec<(String, bool, String)>, Lines), CampaignError> {
+    let baseline = progress.baseline.as_ref();
     let mut results = Vec::new();
+    let mut lines = Lines::default();
     for guard in &workshop.marker.guards {
-        let base = bases
-            .iter()
-            .find(|base| base.name == guard.name)
-            .and_then(|base| base.value);
-        let GuardResult {
-            passed,
-            detail,
-            output,
-            ..
-        } = workshop.run_guard(guard, base, measured, cancel).await?;
-        if !passed {
+        let base = baseline.and_then(|baseline| baseline.guard(&guard.name));
+        let result = workshop.run_guard(guard, base, measured, cancel).await?;
+        if let Held::Broken { why } = &result.held {
             return Err(CampaignError::BaselineNotGreen(format!(
-                "guard `{}` on the finished branch: {detail}\n{output}",
-                guard.name
+                "guard `{}` on the finished branch: {why}\n{}",
+                guard.name, result.output
             )));
         }
-        results.push((guard.name.clone(), passed, detail));
+        lines.add(result.lines);
+        let detail = match (&result.held, tests_passed::words(&result.tests)) {
+            (Held::Kept, Some(words)) => words,
+            (held, Some(words)) => format!("{}; {words}", held.detail()),
+            (held, None) => held.detail().to_owned(),
+        };
+        results.push((guard.name.clone(), true, detail));
     }
-    Ok(results)
+    Ok((results, lines))
+}
+
+/// Holds what the measurements of the branch printed against those of the base.
+fn check_line_guards(
+    marker: &Marker,
+    compared: &Remeasured,
+) -> Result<Vec<(String, bool, String)>, CampaignError> {
+    let [base, tip] = &compared.lines;
+    let bases = judge_lines(&marker.line_guards, &[], base);
+    let bases: Vec<GuardBase> = bases
+        .into_iter()
+        .map(|result| GuardBase {
+            name: result.name,
+            value: result.value,
+            tests: Vec::new(),
+        })
+        .collect();
+    let results = judge_lines(&marker.line_guards, &bases, tip);
+    let told = results.into_iter().map(|result| match &result.held {
+        Held::Broken { why } => Err(CampaignError::BaselineNotGreen(format!(
+            "guard `{}` on the finished branch: {why}",
+            result.name
+        ))),
+        held => Ok((result.name, true, held.detail().to_owned())),
+    });
+    told.collect()
+}
+
+/// Returns what is tracked on both sides; what only guards print was read on the base by the run.
+fn tracks(
+    marker: &Marker,
+    progress: &Progress,
+    compared: &Remeasured,
+    guards: &Lines,
+) -> Vec<(String, Metric, Metric)> {
+    let [base, tip] = &compared.lines;
+    let mut before = Lines::tracked(&marker.track, &[base]);
+    before.extend(progress.baseline.iter().flat_map(|b| b.tracks.clone()));
+    let after = Lines::tracked(&marker.track, &[tip, guards]);
+    let pairs = after.into_iter().filter_map(|after| {
+        let before = before.iter().find(|before| before.name == after.name)?;
+        Some((after.name, before.value, after.value))
+    });
+    pairs.collect()
 }
 
 /// Base against the finished branch, in fresh pairs.
@@ -309,6 +355,8 @@ struct Remeasured {
     gain: f64,
     interval: (f64, f64),
     pairs: u32,
+    /// What base and branch printed of what guards and tracks read.
+    lines: [Lines; 2],
 }
 
 async fn measure(
@@ -328,6 +376,7 @@ async fn measure(
         .map_or(0.0, |baseline| baseline.noise);
     let pairs = if noise == 0.0 { 2 } else { 10 };
     let mut readings = Vec::new();
+    let mut lines = [Lines::default(), Lines::default()];
     for pair in 0..pairs {
         let mut order = [(&base_built, 0), (&tip_built, 1)];
         if clock::dice() & 1 == 1 {
@@ -340,6 +389,7 @@ async fn measure(
                 CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
             })?;
             values[side] = Some(value);
+            lines[side].add(reading.lines);
         }
         let [Some(base), Some(tip)] = values else {
             unreachable!("both sides were read")
@@ -347,10 +397,10 @@ async fn measure(
         tracing::debug!(pair, %base, %tip, "measured");
         readings.push((base, tip));
     }
-    Ok(summarize(workshop, &readings))
+    Ok(summarize(workshop, &readings, lines))
 }
 
-fn summarize(workshop: &Workshop, readings: &[(Metric, Metric)]) -> Remeasured {
+fn summarize(workshop: &Workshop, readings: &[(Metric, Metric)], lines: [Lines; 2]) -> Remeasured {
     let sign = workshop.marker.metric.direction.sign();
     let gains: Vec<f64> = readings
         .iter()
@@ -367,6 +417,7 @@ fn summarize(workshop: &Workshop, readings: &[(Metric, Metric)]) -> Remeasured {
         gain,
         interval,
         pairs: u32::try_from(readings.len()).unwrap_or(u32::MAX),
+        lines,
     }
 }
 
@@ -395,6 +446,13 @@ fn markdown(finalized: &Finalized, marker: &Marker, kept: &[&ExperimentRecord]) 
     text.push_str(
         "Measured afresh on the finished branch, in sandboxes the agent never touched.\n\n",
     );
+    if !finalized.tracks.is_empty() {
+        text.push_str("| tracked | base | this branch |\n|---|---|---|\n");
+        for (name, base, tip) in &finalized.tracks {
+            text.push_str(&format!("| {name} | {base} | {tip} |\n"));
+        }
+        text.push('\n');
+    }
     text.push_str("## Commits\n\n");
     for commit in &finalized.commits {
         let numbers: Vec<String> = commit.experiments.iter().map(ToString::to_string).collect();

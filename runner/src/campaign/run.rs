@@ -14,6 +14,8 @@ use super::gate::{Gate, GateFiles, ModelService};
 use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
 use super::workshop::{Base, HostFacts, Workshop};
+use crate::decide::bound::{Held, judge_lines};
+use crate::decide::lines::Lines;
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
 use crate::decide::record::{GuardBase, Record, VERSION};
 use crate::decide::{ideas, noise};
@@ -356,6 +358,7 @@ impl Campaign<'_> {
             noise: record.noise,
             readings: record.readings,
             guards: record.guards,
+            tracks: record.tracks,
         })
     }
 
@@ -441,6 +444,7 @@ impl Workshop {
         cancel: &CancellationToken,
     ) -> Result<(Baseline, Snapshot), CampaignError> {
         let mut guards = Vec::new();
+        let mut guard_lines = Lines::default();
         for guard in &self.marker.guards {
             emitter.emit(EventKind::GuardStarted {
                 experiment: None,
@@ -450,26 +454,31 @@ impl Workshop {
             emitter.emit(EventKind::GuardFinished {
                 experiment: None,
                 guard: guard.name.clone(),
-                passed: result.passed,
+                passed: result.held.is_passed(),
                 value: result.value,
-                detail: result.detail.clone(),
+                detail: result.held.detail().to_owned(),
+                tests: result.tests.clone(),
             });
-            if !result.passed {
+            if let Held::Broken { why } = &result.held {
                 return Err(CampaignError::BaselineNotGreen(format!(
-                    "guard `{}` {}\n{}",
-                    guard.name, result.detail, result.output
+                    "guard `{}` {why}\n{}",
+                    guard.name, result.output
                 )));
             }
+            guard_lines.add(result.lines);
             guards.push(GuardBase {
                 name: guard.name.clone(),
                 value: result.value,
+                tests: result.tests,
             });
         }
         let built = self
             .build(measured, cancel)
             .await?
             .map_err(CampaignError::BaselineNotGreen)?;
+        let mut lines = Lines::default();
         let mut note = |value, reading: &Reading| {
+            lines.add(reading.lines.clone());
             emitter.emit(EventKind::BaselineReading {
                 value,
                 seconds: reading.wall.as_secs_f64(),
@@ -481,6 +490,28 @@ impl Workshop {
             .map_err(|(why, reading)| {
                 CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
             })?;
+        for result in judge_lines(&self.marker.line_guards, &[], &lines) {
+            emitter.emit(EventKind::GuardFinished {
+                experiment: None,
+                guard: result.name.clone(),
+                passed: result.held.is_passed(),
+                value: result.value,
+                detail: result.held.detail().to_owned(),
+                tests: Vec::new(),
+            });
+            if let Held::Broken { why } = &result.held {
+                let name = &result.name;
+                return Err(CampaignError::BaselineNotGreen(format!(
+                    "guard `{name}`, in what the metric prints: {why}"
+                )));
+            }
+            guards.push(GuardBase {
+                name: result.name,
+                value: result.value,
+                tests: Vec::new(),
+            });
+        }
+        let tracks = Lines::tracked(&self.marker.track, &[&lines, &guard_lines]);
         let noise = noise::noise(&readings);
         let value = noise::median_reading(&readings);
         let count = u32::try_from(readings.len()).expect("at most 8");
@@ -488,6 +519,7 @@ impl Workshop {
             value,
             noise,
             readings: count,
+            tracks: tracks.clone(),
         });
         if let Some(claimed) = self.marker.metric.baseline
             && (claimed.get() - value.get()).abs() > 0.1 * value.get().abs()
@@ -502,6 +534,7 @@ impl Workshop {
                 noise,
                 readings,
                 guards,
+                tracks,
             },
             built,
         ))

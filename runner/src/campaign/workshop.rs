@@ -1,6 +1,7 @@
 //! All that the executions of one marker share: repository, policy, plan, sandbox, base snapshots.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +52,9 @@ pub struct Workshop {
     limits_each_process: bool,
     /// Files that the metric and guard commands name, and that are immutable for it.
     pub harness: Vec<RepoPath>,
+    /// Files that only hidden guards name, and the configuration that names these guards: absent
+    /// from the agent's sandbox.
+    pub hidden_harness: Vec<RepoPath>,
     /// Files of the base commit that steer tests or builds and that a mutable glob matches: held
     /// back, or open because the marker names them.
     pub steering: Steering,
@@ -109,8 +113,8 @@ impl Workshop {
             .filter(|(_, kind)| *kind == EntryKind::Submodule)
             .map(|(path, _)| path.clone())
             .collect();
-        let harness = harness_files(&marker, &tree);
-        let policy = compile_policy(&marker, harness.clone())?;
+        let Harness { visible, hidden } = harness_files(&marker, &tree);
+        let policy = compile_policy(&marker, &visible, &hidden)?;
         let berth = Berth::take(&host.state)?;
         let Chosen {
             backend,
@@ -142,7 +146,8 @@ impl Workshop {
             idle_globs: idle_globs(&marker, &tree),
             has_mutable,
             limits_each_process: !capabilities.cgroup,
-            harness,
+            harness: visible,
+            hidden_harness: hidden,
             steering,
             marker,
             sandbox,
@@ -335,18 +340,33 @@ fn split(changes: Vec<Change>) -> (Vec<SnapshotEntry>, Vec<RepoPath>) {
     (added, removed)
 }
 
-/// Returns the files that the marker's commands name, in the order of their paths.
-fn harness_files(marker: &Marker, tree: &Tree) -> Vec<RepoPath> {
-    let commands = [Some(&marker.metric.command), marker.metric.build.as_ref()]
-        .into_iter()
-        .flatten()
-        .chain(marker.guards.iter().map(|guard| &guard.command));
-    let mut files: Vec<RepoPath> = commands
-        .flat_map(|command| files_named_by(command, tree))
-        .collect();
-    files.sort();
-    files.dedup();
-    files
+/// Files that the marker's commands name, each list in the order of the paths.
+struct Harness {
+    visible: Vec<RepoPath>,
+    hidden: Vec<RepoPath>,
+}
+
+fn harness_files(marker: &Marker, tree: &Tree) -> Harness {
+    let (hidden, visible): (Vec<_>, Vec<_>) = marker.guards.iter().partition(|guard| guard.hidden);
+    let metric = [Some(&marker.metric.command), marker.metric.build.as_ref()];
+    let visible = visible.into_iter().map(|guard| &guard.command);
+    let named = |commands: &mut dyn Iterator<Item = &String>| -> BTreeSet<RepoPath> {
+        commands
+            .flat_map(|command| files_named_by(command, tree))
+            .collect()
+    };
+    let visible = named(&mut metric.into_iter().flatten().chain(visible));
+    let mut hidden_files = named(&mut hidden.iter().map(|guard| &guard.command));
+    if !hidden.is_empty() {
+        // It tells the guard's command.
+        let configurations = [".autoclave/config.yaml", ".autoresearch/config.yaml"];
+        let paths = configurations.map(|path| RepoPath::try_from(path).expect("it is constant"));
+        hidden_files.extend(paths.into_iter().filter(|path| tree.contains(path)));
+    }
+    Harness {
+        hidden: hidden_files.difference(&visible).cloned().collect(),
+        visible: visible.into_iter().collect(),
+    }
 }
 
 /// Returns what of `tree` steers tests or builds and would be mutable, or is.
@@ -372,13 +392,18 @@ fn idle_globs(marker: &Marker, tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-fn compile_policy(marker: &Marker, harness: Vec<RepoPath>) -> Result<Policy, CampaignError> {
+fn compile_policy(
+    marker: &Marker,
+    harness: &[RepoPath],
+    hidden: &[RepoPath],
+) -> Result<Policy, CampaignError> {
     let rules = PolicyRules {
         mutable: marker.target.mutable.clone(),
         immutable: marker.target.immutable.clone(),
         hidden: marker.target.hidden.clone(),
         scratch: marker.target.scratch.clone(),
-        named_by_harness: harness,
+        named_by_harness: harness.to_vec(),
+        hidden_harness: hidden.to_vec(),
     };
     let marker_error = |problem: String| CampaignError::Marker {
         marker: marker.name.clone(),

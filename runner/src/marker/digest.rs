@@ -17,6 +17,8 @@ impl Marker {
             prepare,
             metric,
             guards,
+            line_guards,
+            track,
             limits: _,
             agent,
             sandbox,
@@ -28,6 +30,8 @@ impl Marker {
             prepare,
             metric,
             guards,
+            line_guards,
+            track,
             agent,
             sandbox,
         );
@@ -61,12 +65,14 @@ mod tests {
     #[test]
     fn limits_and_status_may_change_and_nothing_else() {
         let digest = marker("").digest();
-        assert_eq!(digest, "sha256:9b95406de5509f6b0a4002a9e9cfb5ab");
+        assert_eq!(digest, "sha256:82bdc1706330a8012e91d4a62bee2c2c");
         let more = "    loop: {max_experiments: 99}\n    status: paused\n";
         assert_eq!(marker(more).digest(), digest);
         for change in [
             "    description: other\n",
             "    guard: {command: g}\n",
+            "    guard: {metric: rss}\n",
+            "    track: [rss]\n",
             "    agent: {model: opus}\n",
             "    sandbox: {env: {A: b}}\n",
         ] {

@@ -4,6 +4,7 @@
 
 mod denied;
 mod exec;
+mod gates;
 mod guards;
 mod hangs;
 mod harness;

@@ -119,6 +119,12 @@ fn harness(workshop: &Workshop, report: &mut CheckReport) {
         let hint = "take them out of `target.mutable`, where they are named";
         report.warn(Area::Config, "harness", detail, Some(hint));
     }
+    let hidden = &workshop.hidden_harness;
+    if !hidden.is_empty() {
+        let names = list(hidden.iter().map(ToString::to_string));
+        let detail = format!("absent from the agent's sandbox: {names}");
+        report.ok(Area::Config, "hidden guards", detail);
+    }
     if kept.is_empty() {
         let detail = "metric and guards name no file of the repository";
         let hint = "list under `target.immutable` what measures: tests, benchmarks, their data";

@@ -312,12 +312,11 @@ fn refusal(
         return Some(describe(exit, guard.timeout));
     }
     match (guard.tests, base) {
-        (Counting::Off, _) => None,
         (Counting::Only(format), None) if tests.is_empty() => Some(format!(
             "tells of no passed tests, and `tests: {}` wants their number",
             format.word()
         )),
-        (Counting::Auto | Counting::Only(_), None) => None,
+        (Counting::Off, _) | (Counting::Auto | Counting::Only(_), None) => None,
         (Counting::Auto | Counting::Only(_), Some(base)) => {
             tests_passed::keeps_up(&base.tests, tests).err()
         }

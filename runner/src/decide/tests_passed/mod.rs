@@ -211,9 +211,9 @@ mod tests {
         }
 
         #[test]
-        fn no_torn_output_tells_of_more(cut in 0.0..1.0_f64, which in 0..OUTPUTS.len()) {
+        fn no_torn_output_tells_of_more(percent in 0..100_usize, which in 0..OUTPUTS.len()) {
             let (format, whole, output) = OUTPUTS[which];
-            let mut end = (output.len() as f64 * cut) as usize;
+            let mut end = output.len() * percent / 100;
             while !output.is_char_boundary(end) {
                 end -= 1;
             }

@@ -4,7 +4,8 @@ use autoclave_policies::Level;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    CommitId, Cost, Dropped, ExperimentNumber, FinishReason, Metric, RunId, Usage, Verdict,
+    CommitId, Cost, Dropped, ExperimentNumber, FinishReason, Metric, RunId, TestsPassed, Tracked,
+    Usage, Verdict,
 };
 
 /// One fact of a run. Facts only: nothing of how to show them.
@@ -59,6 +60,8 @@ pub enum EventKind {
         value: Metric,
         noise: f64,
         readings: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tracks: Vec<Tracked>,
     },
     ExperimentStarted {
         experiment: ExperimentNumber,
@@ -114,9 +117,13 @@ pub enum EventKind {
         guard: String,
         passed: bool,
         value: Option<Metric>,
+        /// Why it failed, what is remarked, or `passed`.
         detail: String,
+        /// How many tests passed, where its output tells.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tests: Vec<TestsPassed>,
     },
-    /// A failing guard's output goes back to the agent.
+    /// A failing guard goes back to the agent, with its output unless the guard is hidden.
     Rework {
         experiment: ExperimentNumber,
         guard: String,
@@ -152,6 +159,11 @@ pub enum EventKind {
         summary: String,
         /// Why, for people.
         detail: String,
+        /// What guards remarked, for people.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        remarks: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tracks: Vec<Tracked>,
         /// What it took in sandboxes; absent where a killed run decided and a later one tells it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         executions: Option<Executions>,

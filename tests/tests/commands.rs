@@ -250,7 +250,8 @@ fn results_and_finalize_have_the_shapes_that_scripts_rely_on() {
     let experiment = |n: u32, rest: Value| {
         let mut whole = json!({"n": n, "verdict": "keep", "reason": null, "commit": "COMMIT",
             "value": null, "gain": null, "pairs": 2, "turns": 0, "input_tokens": 0,
-            "output_tokens": 0, "cost_usd": 0.0, "seconds": "SECONDS", "denied": 0, "summary": ""});
+            "output_tokens": 0, "cost_usd": 0.0, "seconds": "SECONDS", "denied": 0, "summary": "",
+            "remarks": [], "tracks": {}});
         let fields = whole.as_object_mut().unwrap();
         fields.extend(rest.as_object().unwrap().clone());
         whole
@@ -264,8 +265,8 @@ fn results_and_finalize_have_the_shapes_that_scripts_rely_on() {
         results,
         json!({
             "marker": "smaller", "run": "RUN", "direction": "lower",
-            "baseline": {"commit": "COMMIT", "value": 100.0},
-            "champion": {"commit": "COMMIT", "value": 40.0},
+            "baseline": {"commit": "COMMIT", "value": 100.0, "tracks": {}},
+            "champion": {"commit": "COMMIT", "value": 40.0, "tracks": {}},
             "experiments": [
                 experiment(1, json!({"value": 50.0, "gain": 0.5, "summary": "Halve the number"})),
                 experiment(2, json!({"verdict": "discard", "reason": "worse", "value": 70.0,
@@ -305,6 +306,7 @@ fn results_and_finalize_have_the_shapes_that_scripts_rely_on() {
                            "readings": [[50.0, 40.0], [50.0, 40.0]]}},
             ],
             "guards": [{"name": "lines", "passed": true, "detail": "passed"}],
+            "tracks": {},
             "metric": {"base": 100.0, "final": 40.0, "gain": 0.6, "interval": "INTERVAL", "pairs": 2,
                        "p_value": 0.0, "readings": [[100.0, 40.0], [100.0, 40.0]]},
         })

@@ -7,7 +7,9 @@ use e2e::stage::Setup;
 use e2e::toy::Toy;
 use serde_json::{Value, json};
 
-e2e::journeys!(container, Container, Tester: [an_agents_container_has_all_that_contains_it]);
+const MIB: u64 = 1 << 20;
+
+e2e::journeys!(container, Container, Container, Tester: [an_agents_container_has_all_that_contains_it]);
 
 fn an_agents_container_has_all_that_contains_it(_: Setup) {
     let engine = Engine::start();
@@ -46,7 +48,6 @@ fn an_agents_container_has_all_that_contains_it(_: Setup) {
             .map(|key| ((*key).to_owned(), host[*key].clone()))
             .collect()
     };
-    const MIB: u64 = 1 << 20;
     assert_eq!(
         picked(&[
             "Binds",

@@ -14,10 +14,10 @@ use serde_json::Value;
 
 /// Two keeps, one of them reworked: every kind of step, and the branch both made and moved.
 fn stage() -> Toy {
-    Toy::with(two_keeps)
+    Toy::with(|config| two_keeps(&config))
 }
 
-fn two_keeps(config: String) -> String {
+fn two_keeps(config: &str) -> String {
     config.replace("halve, raise, lines, think, note", "halve, lines")
 }
 
@@ -248,14 +248,14 @@ fn a_run_killed_before_any_step_goes_on_to_the_same_end() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-e2e::journeys!(container, Container, Tester: [a_run_in_containers_is_killed_and_goes_on_and_nothing_is_left_on_the_engine]);
+e2e::journeys!(container, Container, Container, Tester: [a_run_in_containers_is_killed_and_goes_on_and_nothing_is_left_on_the_engine]);
 
 fn a_run_in_containers_is_killed_and_goes_on_and_nothing_is_left_on_the_engine(_: Setup) {
     let engine = Engine::start();
     let theirs = engine.docker(&["create", "--name", "theirs", IMAGE, "true"]);
     let stage = || {
         let regex = |config: String| config.replace("extract: 'cat'", "extract: 'regex:([0-9]+)'");
-        Toy::in_containers(engine.host(), IMAGE, |config| two_keeps(regex(config)))
+        Toy::in_containers(engine.host(), IMAGE, |config| two_keeps(&regex(config)))
     };
     let reference = stage();
     let ended = follow(&reference, |_| false);

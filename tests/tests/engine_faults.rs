@@ -140,7 +140,7 @@ impl Scene {
         let records = self.records();
         let broken = records
             .iter()
-            .rfind(|record| record["verdict"].to_string() == BROKEN);
+            .rfind(|record| record["verdict"]["void"] == "infrastructure");
         let detail = broken.unwrap()["detail"].as_str().unwrap();
         assert!(detail.contains(words), "no `{words}` in `{detail}`");
     }

@@ -6,7 +6,7 @@ use autoclave_runner::campaign::{
 use autoclave_runner::decide::noise::median_reading;
 use autoclave_runner::model::Metric;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
@@ -111,12 +111,21 @@ fn to_json(finalized: &Finalized, shape: Shape) -> Value {
 
 fn branch(branch: &FinalBranch) -> Value {
     let guards = branch.guards.iter();
+    let tracks: Map<String, Value> = branch
+        .tracks
+        .iter()
+        .map(|track| {
+            let values = json!({"base": track.base, "final": track.tip});
+            (track.name.clone(), values)
+        })
+        .collect();
     json!({
         "branch": branch.name,
         "commits": branch.commits.iter().map(commit).collect::<Vec<_>>(),
         "guards": guards
             .map(|guard| json!({"name": guard.name, "passed": true, "detail": guard.detail}))
             .collect::<Vec<_>>(),
+        "tracks": tracks,
         "metric": {
             "base": median_of(&branch.pairs, |pair| pair.0),
             "final": median_of(&branch.pairs, |pair| pair.1),

@@ -7,6 +7,7 @@ use super::clock;
 use super::emitter::Emitter;
 use super::workshop::Workshop;
 use crate::decide::judge::{Comparison, Judgement, PairedRule};
+use crate::decide::lines::Lines;
 use crate::event::EventKind;
 use crate::model::{DiscardReason, ExperimentNumber, Metric, Verdict};
 use crate::sandbox::{Exit, Snapshot};
@@ -19,6 +20,8 @@ pub(super) struct Compared {
     pub gain: Option<f64>,
     pub pairs: u32,
     pub detail: String,
+    /// What the candidate printed of what guards and tracks read, in all its readings.
+    pub lines: Lines,
     /// What the candidate printed last, for people.
     pub output: String,
 }
@@ -41,6 +44,7 @@ impl Workshop {
     ) -> Result<Compared, CampaignError> {
         let mut comparison = Comparison::new(rule);
         let mut output = String::new();
+        let mut lines = Lines::default();
         loop {
             let candidate_first = clock::dice() & 1 == 1;
             let (first, second) = if candidate_first {
@@ -58,6 +62,7 @@ impl Workshop {
             let [champion, candidate] = readings;
             output.clear();
             output.push_str(&candidate.output);
+            lines.add(candidate.lines);
             let pairs = comparison.pairs();
             let champion = match champion.value {
                 Ok(value) => value,
@@ -70,6 +75,7 @@ impl Workshop {
                         gain: None,
                         pairs,
                         detail,
+                        lines,
                         output,
                     });
                 }
@@ -88,6 +94,7 @@ impl Workshop {
                         gain: None,
                         pairs,
                         detail: why,
+                        lines,
                         output,
                     });
                 }
@@ -115,6 +122,7 @@ impl Workshop {
                 gain: Some(comparison.gain()),
                 pairs: comparison.pairs(),
                 detail: found(judgement, comparison.gain()),
+                lines,
                 output,
             });
         }

@@ -130,6 +130,8 @@ pub fn decided(record: ExperimentRecord, executions: Option<Executions>) -> Even
         seconds: record.seconds,
         summary: record.summary,
         detail: record.detail,
+        remarks: record.remarks,
+        tracks: record.tracks,
         executions,
     }
 }

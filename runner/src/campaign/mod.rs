@@ -29,7 +29,7 @@ pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
 pub use finalize::{
     Bond, FinalBranch, FinalizeRequest, Finalized, FinalizedCommit, LeftOut, MeasuredShare,
-    PassedGuard, Shape, Share, finalize,
+    PassedGuard, Shape, Share, TrackedChange, finalize,
 };
 pub use folder::{RunFolder, list_runs};
 pub use gate::ModelService;

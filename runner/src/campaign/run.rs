@@ -17,6 +17,8 @@ use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
 use super::wait::wait_until;
 use super::workshop::{Base, HostFacts, Workshop};
+use crate::decide::bound::{Held, judge_lines};
+use crate::decide::lines::Lines;
 use crate::decide::patience::try_again_at_ms;
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
 use crate::decide::record::{GuardBase, Record, VERSION};
@@ -84,7 +86,7 @@ pub async fn run(
     reporter: &mut dyn Reporter,
 ) -> Result<RunOutcome, CampaignError> {
     let cancel = request.cancel.clone();
-    let ended = open_and_go(repo, request, reporter).await;
+    let ended = Box::pin(open_and_go(repo, request, reporter)).await;
     ended.map_err(|error| error.unless_cancelled(&cancel))
 }
 
@@ -415,6 +417,7 @@ impl Campaign<'_> {
             noise: record.noise,
             readings: record.readings,
             guards: record.guards,
+            tracks: record.tracks,
         })
     }
 
@@ -524,6 +527,7 @@ impl Workshop {
         cancel: &CancellationToken,
     ) -> Result<(Baseline, Snapshot), CampaignError> {
         let mut guards = Vec::new();
+        let mut guard_lines = Lines::default();
         for guard in &self.marker.guards {
             emitter.emit(EventKind::GuardStarted {
                 experiment: None,
@@ -533,26 +537,31 @@ impl Workshop {
             emitter.emit(EventKind::GuardFinished {
                 experiment: None,
                 guard: guard.name.clone(),
-                passed: result.passed,
+                passed: result.held.is_passed(),
                 value: result.value,
-                detail: result.detail.clone(),
+                detail: result.held.detail().to_owned(),
+                tests: result.tests.clone(),
             });
-            if !result.passed {
+            if let Held::Broken { why } = &result.held {
                 return Err(CampaignError::BaselineNotGreen(format!(
-                    "guard `{}` {}\n{}",
-                    guard.name, result.detail, result.output
+                    "guard `{}` {why}\n{}",
+                    guard.name, result.output
                 )));
             }
+            guard_lines.add(result.lines);
             guards.push(GuardBase {
                 name: guard.name.clone(),
                 value: result.value,
+                tests: result.tests,
             });
         }
         let built = self
             .build(measured, cancel)
             .await?
             .map_err(CampaignError::BaselineNotGreen)?;
+        let mut lines = Lines::default();
         let mut note = |value, reading: &Reading| {
+            lines.add(reading.lines.clone());
             emitter.emit(EventKind::BaselineReading {
                 value,
                 seconds: reading.wall.as_secs_f64(),
@@ -564,6 +573,28 @@ impl Workshop {
             .map_err(|(why, reading)| {
                 CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
             })?;
+        for result in judge_lines(&self.marker.line_guards, &[], &lines) {
+            emitter.emit(EventKind::GuardFinished {
+                experiment: None,
+                guard: result.name.clone(),
+                passed: result.held.is_passed(),
+                value: result.value,
+                detail: result.held.detail().to_owned(),
+                tests: Vec::new(),
+            });
+            if let Held::Broken { why } = &result.held {
+                let name = &result.name;
+                return Err(CampaignError::BaselineNotGreen(format!(
+                    "guard `{name}`, in what the metric prints: {why}"
+                )));
+            }
+            guards.push(GuardBase {
+                name: result.name,
+                value: result.value,
+                tests: Vec::new(),
+            });
+        }
+        let tracks = Lines::tracked(&self.marker.track, &[&lines, &guard_lines]);
         let noise = noise::noise(&readings);
         let value = noise::median_reading(&readings);
         let count = u32::try_from(readings.len()).expect("at most 8");
@@ -571,6 +602,7 @@ impl Workshop {
             value,
             noise,
             readings: count,
+            tracks: tracks.clone(),
         });
         if let Some(claimed) = self.marker.metric.baseline
             && (claimed.get() - value.get()).abs() > 0.1 * value.get().abs()
@@ -585,6 +617,7 @@ impl Workshop {
                 noise,
                 readings,
                 guards,
+                tracks,
             },
             built,
         ))

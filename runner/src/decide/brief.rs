@@ -2,7 +2,7 @@
 
 use autoclave_policies::RepoPath;
 
-use crate::marker::Marker;
+use crate::marker::{LineGuard, Marker};
 use crate::model::{Direction, Metric};
 
 use super::progress::{Budget, Strategy};
@@ -52,12 +52,11 @@ pub fn brief(facts: &BriefFacts<'_>) -> String {
         format!("# This experiment\n\n{}", strategy_text(facts.strategy)),
         rules(facts),
     ];
-    if !marker.guards.is_empty() {
-        let guards: Vec<String> = marker
-            .guards
-            .iter()
-            .map(|g| format!("{}:\n\n{}", one_line(&g.name), quoted(&g.command)))
-            .collect();
+    let commands = marker.guards.iter().filter(|guard| !guard.hidden);
+    let commands = commands.map(|g| format!("{}:\n\n{}", one_line(&g.name), quoted(&g.command)));
+    let lines = marker.line_guards.iter().map(line_guard);
+    let guards: Vec<String> = commands.chain(lines).collect();
+    if !guards.is_empty() {
         parts.push(format!(
             "# Guards\n\nThese checks must not get worse:\n\n{}",
             guards.join("\n\n")
@@ -99,6 +98,30 @@ pub fn rework_brief(guard: &str, output: &str, attempt: u32) -> String {
     )
 }
 
+/// Returns what the agent is told when a guard failed that it must not know.
+pub fn hidden_rework_brief(attempt: u32) -> String {
+    format!(
+        "A hidden guard failed on your change: it breaks something that must not change. Correct \
+         the change and keep its gain; this is rework attempt {attempt}. Afterwards everything is \
+         measured again.\n"
+    )
+}
+
+fn line_guard(guard: &LineGuard) -> String {
+    let side = match guard.direction {
+        Direction::Higher => "at least",
+        Direction::Lower => "at most",
+    };
+    let bound = guard
+        .threshold
+        .map_or_else(|| "what it is on the base".to_owned(), |t| t.to_string());
+    format!(
+        "{}: the number that the measurement prints as `METRIC {}=` must be {side} {bound}.",
+        one_line(&guard.name),
+        one_line(&guard.line)
+    )
+}
+
 fn strategy_text(strategy: Strategy) -> &'static str {
     match strategy {
         Strategy::Explore => "Try one promising idea.",
@@ -130,6 +153,11 @@ fn rules(facts: &BriefFacts<'_>) -> String {
     if !target.immutable.is_empty() {
         sentences.push(format!("Never: {}.", target.immutable.join(", ")));
     }
+    sentences.push(
+        "Files that steer tests or builds (conftest.py, build.rs, package.json, Makefile and their \
+         like) stay as they are; new ones are dropped."
+            .into(),
+    );
     sentences.push(
         "Everything else is read-only: such writes fail with EACCES, EPERM or EROFS by \
              design, so do not work around them."

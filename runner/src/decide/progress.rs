@@ -1,7 +1,8 @@
 //! Where a run stands, and what it does next: a fold of its ledger.
 
 use crate::model::{
-    CommitId, Cost, Direction, ExperimentNumber, FinishReason, Metric, RunId, Verdict, VoidReason,
+    CommitId, Cost, Direction, ExperimentNumber, FinishReason, Metric, RunId, Tracked, Verdict,
+    VoidReason,
 };
 
 use super::record::VERSION;
@@ -43,6 +44,14 @@ pub struct Baseline {
     pub noise: f64,
     pub readings: Vec<Metric>,
     pub guards: Vec<GuardBase>,
+    pub tracks: Vec<Tracked>,
+}
+
+impl Baseline {
+    /// Returns what the guard called `name` gave.
+    pub fn guard(&self, name: &str) -> Option<&GuardBase> {
+        self.guards.iter().find(|guard| guard.name == name)
+    }
 }
 
 /// How far a run may go.
@@ -168,6 +177,7 @@ impl Progress {
                 noise,
                 readings,
                 guards,
+                tracks,
             } => {
                 if self.baseline.is_some() {
                     return Err("the baseline is already measured");
@@ -178,6 +188,7 @@ impl Progress {
                     noise,
                     readings,
                     guards,
+                    tracks,
                 });
             }
             Record::ExperimentStarted { n, champion } => {
@@ -230,6 +241,17 @@ impl Progress {
                 number: self.next_number(),
                 strategy: budget.strategy(self.without_keep()),
             },
+        }
+    }
+
+    /// Returns what is tracked, on the champion.
+    pub fn champion_tracks(&self) -> &[Tracked] {
+        let kept = self.experiments.iter().rev();
+        let kept = kept.into_iter().find(|e| e.verdict == Verdict::Keep);
+        match (kept, &self.baseline) {
+            (Some(kept), _) => &kept.tracks,
+            (None, Some(baseline)) => &baseline.tracks,
+            (None, None) => &[],
         }
     }
 
@@ -397,6 +419,7 @@ mod tests {
         ]);
         assert_eq!(progress.champion, commit('1'));
         assert_eq!(progress.champion_value, Some(metric(92.0)));
+        assert_eq!(progress.champion_tracks()[0].value, metric(7.25));
         assert_eq!(progress.spent, Cost::from(0.25));
         assert_eq!((progress.kept(), progress.counted()), (1, 1));
     }

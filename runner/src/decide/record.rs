@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    CommitId, Direction, Dropped, ExperimentNumber, FinishReason, Metric, RunId, Usage, Verdict,
+    CommitId, Direction, Dropped, ExperimentNumber, FinishReason, Metric, RunId, TestsPassed,
+    Tracked, Usage, Verdict,
 };
 
 /// The version of the ledger's format that is written.
@@ -31,6 +32,9 @@ pub enum Record {
         /// In the order measured.
         readings: Vec<Metric>,
         guards: Vec<GuardBase>,
+        /// What is tracked; empty in ledgers of before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tracks: Vec<Tracked>,
     },
     ExperimentStarted {
         n: ExperimentNumber,
@@ -50,6 +54,9 @@ pub struct GuardBase {
     pub name: String,
     /// `None` for a guard that its exit code decides.
     pub value: Option<Metric>,
+    /// Never fewer on a candidate; empty where its output tells of none, and in ledgers of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestsPassed>,
 }
 
 /// A decided experiment.
@@ -76,8 +83,14 @@ pub struct ExperimentRecord {
     pub dropped: Vec<Dropped>,
     /// What was tried, in the agent's words; one line.
     pub summary: String,
-    /// Why this verdict, for people.
+    /// Why this verdict, for people and later briefs.
     pub detail: String,
+    /// What guards remarked, for people and never for an agent; empty in ledgers of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+    /// What is tracked, on the candidate; empty in ledgers of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<Tracked>,
 }
 
 #[cfg(test)]
@@ -89,9 +102,9 @@ mod tests {
     fn every_record_has_its_golden_line() {
         let golden = [
             r#"{"record":"run_opened","v":1,"run":"20260131-235959-sort-speed-00ff","marker":"sort-speed","marker_digest":"d1","base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","direction":"lower"}"#,
-            r#"{"record":"baseline_measured","value":100.0,"noise":0.05,"readings":[99.0,100.0,101.0],"guards":[{"name":"tests","value":12.0}]}"#,
+            r#"{"record":"baseline_measured","value":100.0,"noise":0.05,"readings":[99.0,100.0,101.0],"guards":[{"name":"tests","value":12.0,"tests":[{"format":"pytest","count":12}]}],"tracks":[{"name":"rss","value":7.5}]}"#,
             r#"{"record":"experiment_started","n":1,"champion":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}"#,
-            r#"{"record":"experiment_decided","n":1,"verdict":"keep","commit":"1111111111111111111111111111111111111111","value":92.0,"gain":0.08,"pairs":7,"usage":{"turns":4,"input_tokens":1000,"output_tokens":200,"cost_usd":0.25},"seconds":12.5,"denied":1,"denials":["Write: EACCES: permission denied, open 'tests/guard.sh'"],"dropped":[{"path":"notes.txt","why":"not mutable"}],"summary":"Use the built-in sort","detail":"7 pairs, evidence 4.3 of 3.9"}"#,
+            r#"{"record":"experiment_decided","n":1,"verdict":"keep","commit":"1111111111111111111111111111111111111111","value":92.0,"gain":0.08,"pairs":7,"usage":{"turns":4,"input_tokens":1000,"output_tokens":200,"cost_usd":0.25},"seconds":12.5,"denied":1,"denials":["Write: EACCES: permission denied, open 'tests/guard.sh'"],"dropped":[{"path":"notes.txt","why":"not mutable"}],"summary":"Use the built-in sort","detail":"7 pairs, evidence 4.3 of 3.9","remarks":["guard `lint`: 6 is above 5, within the tolerated 1"],"tracks":[{"name":"rss","value":7.25}]}"#,
             r#"{"record":"experiment_decided","n":2,"verdict":{"discard":"no_gain"},"commit":"2222222222222222222222222222222222222222","value":100.0,"gain":0.0,"pairs":3,"usage":{"turns":0,"input_tokens":0,"output_tokens":0,"cost_usd":0.5},"seconds":10.0,"denied":0,"dropped":[],"summary":"Idea 2","detail":"no_gain"}"#,
             r#"{"record":"run_closed","reason":"max_experiments"}"#,
             r#"{"record":"run_reopened"}"#,
@@ -102,6 +115,16 @@ mod tests {
             assert_eq!(serde_json::to_string(&record).unwrap(), *line);
             assert_eq!(serde_json::from_str::<Record>(line).unwrap(), record);
         }
+    }
+
+    #[test]
+    fn what_a_ledger_of_before_lacks_is_empty() {
+        let line = r#"{"record":"baseline_measured","value":100.0,"noise":0.0,"readings":[100.0],"guards":[{"name":"tests","value":null}]}"#;
+        let Record::BaselineMeasured { guards, tracks, .. } = serde_json::from_str(line).unwrap()
+        else {
+            panic!("another record");
+        };
+        assert_eq!((&guards[0].tests[..], &tracks[..]), (&[][..], &[][..]));
     }
 
     #[test]

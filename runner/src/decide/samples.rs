@@ -5,7 +5,8 @@ use autoclave_policies::RepoPath;
 use crate::decide::progress::Budget;
 use crate::decide::record::{ExperimentRecord, GuardBase, Record};
 use crate::model::{
-    CommitId, Cost, Direction, DiscardReason, Dropped, FinishReason, Metric, RunId, Usage, Verdict,
+    CommitId, Cost, Direction, DiscardReason, Dropped, FinishReason, Metric, RunId, TestFormat,
+    TestsPassed, Tracked, Usage, Verdict,
 };
 
 pub(crate) const BUDGET: Budget = Budget {
@@ -22,6 +23,13 @@ pub(crate) const BUDGET: Budget = Budget {
 
 pub(crate) fn metric(value: f64) -> Metric {
     Metric::try_from(value).unwrap()
+}
+
+fn tracked(value: f64) -> Tracked {
+    Tracked {
+        name: "rss".into(),
+        value: metric(value),
+    }
 }
 
 /// The commit whose id repeats one hex digit.
@@ -48,7 +56,12 @@ pub(crate) fn baseline() -> Record {
         guards: vec![GuardBase {
             name: "tests".into(),
             value: Some(metric(12.0)),
+            tests: vec![TestsPassed {
+                format: TestFormat::Pytest,
+                count: 12,
+            }],
         }],
+        tracks: vec![tracked(7.5)],
     }
 }
 
@@ -72,6 +85,8 @@ pub(crate) fn experiment(n: u32, verdict: Verdict) -> ExperimentRecord {
         dropped: Vec::new(),
         summary: format!("Idea {n}"),
         detail: verdict.reason().unwrap_or("better").into(),
+        remarks: Vec::new(),
+        tracks: Vec::new(),
     }
 }
 
@@ -95,6 +110,8 @@ pub(crate) fn kept(n: u32) -> ExperimentRecord {
         }],
         summary: "Use the built-in sort".into(),
         detail: "7 pairs, evidence 4.3 of 3.9".into(),
+        remarks: vec!["guard `lint`: 6 is above 5, within the tolerated 1".into()],
+        tracks: vec![tracked(7.25)],
         ..experiment(n, Verdict::Keep)
     }
 }

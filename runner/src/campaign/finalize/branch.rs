@@ -1,13 +1,13 @@
 //! One branch with all winners, or with those that carry their weight.
 
+use super::guards::{Guarded, pass_line_guards};
 use super::pick::{Line, subject};
-use super::{FinalBranch, FinalizedCommit, LeftOut, Made, PassedGuard, Shape, Share, Work};
+use super::rounds::Contrast;
+use super::{FinalBranch, FinalizedCommit, LeftOut, Made, Shape, Share, Work};
 use crate::campaign::CampaignError;
 use crate::campaign::emitter::Emitter;
 use crate::decide::effect::effect;
 use crate::decide::progress::ExperimentRecord;
-use crate::model::Metric;
-use crate::sandbox::Snapshot;
 
 /// Makes one branch of `winners`; where it `may_leave_out`, without those that do not carry their
 /// weight, one at a time, because two that do the same are each dispensable and not both.
@@ -27,7 +27,7 @@ pub(super) async fn whole(
     let branch = loop {
         let mut line = work.fit_together(&winners)?;
         let measured = work.workshop.measured(&work.base, &line.tip).await?;
-        let guards = work.pass_guards(&measured).await?;
+        let guarded = work.pass_guards(&measured).await?;
         let weighed = work.weigh(&line, &winners, &measured, emitter).await?;
         for (commit, share) in line.commits.iter_mut().zip(weighed.shares) {
             commit.share = share;
@@ -48,12 +48,12 @@ pub(super) async fn whole(
             continue;
         }
         // Pairs that had a say in what is left out would flatter what is left.
-        let pairs = if left_out.is_empty() {
-            weighed.pairs
+        let contrast = if left_out.is_empty() {
+            weighed.contrast
         } else {
             work.confirm(&measured, emitter).await?
         };
-        break work.finish(line, name.to_owned(), guards, pairs)?;
+        break work.finish(line, name.to_owned(), guarded, contrast)?;
     };
     Ok(Made {
         branches: vec![branch],
@@ -103,57 +103,39 @@ impl Work<'_> {
         })
     }
 
-    /// Runs all guards on a finished tree, which must pass them.
-    async fn pass_guards(&self, measured: &Snapshot) -> Result<Vec<PassedGuard>, CampaignError> {
-        self.check_guards(measured).await?.map_err(|failed| {
-            CampaignError::BaselineNotGreen(format!("{failed}, on the finished branch"))
-        })
-    }
-
-    /// Runs all guards on a tree; the inner `Err` says which failed, and how.
-    pub(super) async fn check_guards(
-        &self,
-        measured: &Snapshot,
-    ) -> Result<Result<Vec<PassedGuard>, String>, CampaignError> {
-        let baseline = self.progress.baseline.as_ref();
-        let bases = baseline.map_or(&[][..], |baseline| &baseline.guards);
-        let mut passed = Vec::new();
-        for guard in &self.workshop.marker.guards {
-            let base = bases.iter().find(|base| base.name == guard.name);
-            let base = base.and_then(|base| base.value);
-            let result = self
-                .workshop
-                .run_guard(guard, base, measured, self.cancel)
-                .await?;
-            let (name, detail) = (guard.name.clone(), result.detail);
-            if !result.passed {
-                return Ok(Err(format!("guard `{name}`: {detail}\n{}", result.output)));
-            }
-            passed.push(PassedGuard { name, detail });
-        }
-        Ok(Ok(passed))
-    }
-
     /// Puts together what is known of a measured branch.
+    ///
+    /// # Errors
+    ///
+    /// Those of the repository; [`CampaignError::BaselineNotGreen`] when what its measurements
+    /// printed breaks a guard.
     pub(super) fn finish(
         &self,
         line: Line,
         name: String,
-        guards: Vec<PassedGuard>,
-        pairs: Vec<(Metric, Metric)>,
+        guarded: Guarded,
+        contrast: Contrast,
     ) -> Result<FinalBranch, CampaignError> {
+        let Contrast { pairs, lines } = contrast;
+        let marker = &self.workshop.marker;
+        let on_lines = pass_line_guards(&marker.line_guards, &lines)
+            .map_err(|failed| CampaignError::BaselineNotGreen(format!("{failed}, on `{name}`")))?;
+        let tracks = self.tracks(&lines, &guarded.lines);
+        let mut guards = guarded.guards;
+        guards.extend(on_lines);
         let commits = if self.squash {
             vec![self.squash(&line)?]
         } else {
             line.commits
         };
-        let effect = effect(&pairs, self.workshop.marker.metric.direction);
+        let effect = effect(&pairs, marker.metric.direction);
         Ok(FinalBranch {
             name,
             commits,
             guards,
             pairs,
             effect,
+            tracks,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The winners as clean, reviewable branches, measured afresh.
 
 mod branch;
+mod guards;
 mod parts;
 mod pick;
 mod report;
@@ -73,6 +74,8 @@ pub struct FinalBranch {
     /// Base against branch, in the order measured.
     pub pairs: Vec<(Metric, Metric)>,
     pub effect: Effect,
+    /// In the marker's order.
+    pub tracks: Vec<TrackedChange>,
 }
 
 /// One commit of a finished branch.
@@ -124,7 +127,16 @@ pub struct Bond {
 #[derive(Debug, Clone)]
 pub struct PassedGuard {
     pub name: String,
+    /// That it passed, and how many tests did; what is remarked where it is soft. A fragment.
     pub detail: String,
+}
+
+/// A number that is tracked, on the base and on a finished branch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrackedChange {
+    pub name: String,
+    pub base: Metric,
+    pub tip: Metric,
 }
 
 /// What all steps of one finalization need.

@@ -3,9 +3,10 @@
 use autoclave_policies::RepoPath;
 
 use super::branch::part_name;
+use super::guards::Guarded;
 use super::pick::Line;
 use super::rounds::Need;
-use super::{Bond, Made, PassedGuard, Work};
+use super::{Bond, Made, Work};
 use crate::campaign::CampaignError;
 use crate::campaign::emitter::Emitter;
 use crate::decide::progress::ExperimentRecord;
@@ -44,8 +45,8 @@ pub(super) async fn split(
     work.measure(&mut sides, needed, rounds, emitter).await?;
     let mut branches = Vec::new();
     for (part, side) in standing.into_iter().zip(&sides[1..]) {
-        let pairs = sides[0].paired(side);
-        branches.push(work.finish(part.line, side.name.clone(), part.guards, pairs)?);
+        let contrast = sides[0].against(side);
+        branches.push(work.finish(part.line, side.name.clone(), part.guarded, contrast)?);
     }
     Ok(Made {
         branches,
@@ -122,7 +123,7 @@ fn join<'a>(parts: &mut Vec<Part<'a>>, number: ExperimentNumber, other: Part<'a>
 struct Standing {
     line: Line,
     measured: Snapshot,
-    guards: Vec<PassedGuard>,
+    guarded: Guarded,
 }
 
 /// Joins each part that does not pass its guards alone with another, until all pass.
@@ -180,10 +181,10 @@ async fn stands(
 ) -> Result<Result<Standing, String>, CampaignError> {
     let line = work.fit_together(part)?;
     let measured = work.workshop.measured(&work.base, &line.tip).await?;
-    Ok(work.check_guards(&measured).await?.map(|guards| Standing {
+    Ok(work.check_guards(&measured).await?.map(|guarded| Standing {
         line,
         measured,
-        guards,
+        guarded,
     }))
 }
 

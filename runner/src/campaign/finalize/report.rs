@@ -24,6 +24,7 @@ pub(super) fn markdown(
         if finalized.branches.len() > 1 {
             text.push_str(&format!("\n## Branch `{}`\n", branch.name));
         }
+        text.push_str(&tracks(branch));
         text.push_str(&commits(branch));
         text.push_str(&guards(branch));
     }
@@ -55,6 +56,18 @@ fn gains(finalized: &Finalized, marker: &Marker) -> String {
             interval(&branch.effect),
             branch.pairs.len(),
         ));
+    }
+    text
+}
+
+fn tracks(branch: &FinalBranch) -> String {
+    if branch.tracks.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n| tracked | base | this branch |\n|---|---|---|\n".to_owned();
+    for track in &branch.tracks {
+        let (name, base, tip) = (&track.name, track.base, track.tip);
+        text.push_str(&format!("| {name} | {base} | {tip} |\n"));
     }
     text
 }

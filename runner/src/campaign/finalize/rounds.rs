@@ -3,6 +3,7 @@
 use super::Work;
 use crate::campaign::emitter::Emitter;
 use crate::campaign::{CampaignError, clock};
+use crate::decide::lines::Lines;
 use crate::event::{EventKind, SideReading};
 use crate::model::Metric;
 use crate::sandbox::Snapshot;
@@ -14,8 +15,19 @@ pub(super) struct Side {
     built: Snapshot,
     /// One a round, until it failed.
     pub readings: Vec<Metric>,
+    /// What its measurements printed of what guards and tracks read.
+    pub lines: Lines,
     /// Why it has no metric.
     pub failed: Option<String>,
+}
+
+/// Two sides that were read in the same rounds.
+#[derive(Debug)]
+pub(super) struct Contrast {
+    /// In the order measured.
+    pub pairs: Vec<(Metric, Metric)>,
+    /// What each printed of what guards and tracks read.
+    pub lines: [Lines; 2],
 }
 
 /// Whether a side may be without a metric.
@@ -32,6 +44,14 @@ impl Side {
     pub fn paired(&self, other: &Self) -> Vec<(Metric, Metric)> {
         let readings = self.readings.iter().zip(&other.readings);
         readings.map(|(a, b)| (*a, *b)).collect()
+    }
+
+    /// Returns all that is known of `self` and `other`.
+    pub fn against(&self, other: &Self) -> Contrast {
+        Contrast {
+            pairs: self.paired(other),
+            lines: [self.lines.clone(), other.lines.clone()],
+        }
     }
 }
 
@@ -60,6 +80,7 @@ impl Work<'_> {
             name,
             built,
             readings: Vec::new(),
+            lines: Lines::default(),
             failed,
         })
     }
@@ -86,6 +107,7 @@ impl Work<'_> {
             for index in order {
                 let side = &mut sides[index];
                 let reading = self.workshop.read_metric(&side.built, self.cancel).await?;
+                side.lines.add(reading.lines);
                 match reading.value {
                     Ok(value) => side.readings.push(value),
                     Err(why) if index < needed => {

@@ -1,19 +1,18 @@
 //! What each commit of a branch carries: the branch without it against the whole.
 
 use super::pick::Line;
-use super::rounds::{Need, Side};
+use super::rounds::{Contrast, Need, Side};
 use super::{MeasuredShare, Share, Work};
 use crate::campaign::CampaignError;
 use crate::campaign::emitter::Emitter;
 use crate::decide::effect::{effect, holm, rounds};
 use crate::decide::progress::ExperimentRecord;
-use crate::model::Metric;
 use crate::sandbox::Snapshot;
 
 /// A branch, measured as a whole and without each of its commits.
 pub(super) struct Weighed {
-    /// Base against branch, in the order measured.
-    pub pairs: Vec<(Metric, Metric)>,
+    /// Base against branch.
+    pub contrast: Contrast,
     /// Of each commit, in order; `None` for the only one.
     pub shares: Vec<Option<Share>>,
 }
@@ -65,7 +64,7 @@ impl Work<'_> {
             .await?;
         let shares = self.shares(withouts, &sides, line.commits.len());
         Ok(Weighed {
-            pairs: sides[0].paired(&sides[1]),
+            contrast: sides[0].against(&sides[1]),
             shares,
         })
     }
@@ -79,10 +78,10 @@ impl Work<'_> {
         &self,
         whole: &Snapshot,
         emitter: &mut Emitter<'_>,
-    ) -> Result<Vec<(Metric, Metric)>, CampaignError> {
+    ) -> Result<Contrast, CampaignError> {
         let mut sides = self.base_and(whole).await?;
         self.measure(&mut sides, 2, self.rounds(1), emitter).await?;
-        Ok(sides[0].paired(&sides[1]))
+        Ok(sides[0].against(&sides[1]))
     }
 
     /// Returns how many rounds `tests` comparisons take.

@@ -12,9 +12,11 @@ use crate::campaign::capture::Capture;
 use crate::campaign::emitter::Emitter;
 use crate::campaign::measure::Reading;
 use crate::campaign::workshop::{Base, HostFacts, Workshop};
+use crate::decide::bound::{Held, judge_lines};
 use crate::decide::judge::PairedRule;
-use crate::decide::noise;
-use crate::marker::Protocol;
+use crate::decide::lines::Lines;
+use crate::decide::{noise, tests_passed};
+use crate::marker::{Counting, Protocol};
 use crate::model::Metric;
 use crate::sandbox::Snapshot;
 
@@ -50,8 +52,8 @@ pub(super) async fn check(
         report.warn(Area::Baseline, "metric", detail, None);
         return Ok(());
     };
-    trial.guards(&base.measured).await?;
-    trial.metric(&base.measured).await
+    let guard_lines = trial.guards(&base.measured).await?;
+    trial.metric(&base.measured, &guard_lines).await
 }
 
 /// What every trial of a command needs.
@@ -126,9 +128,11 @@ impl Trial<'_> {
         Ok(Some(base))
     }
 
-    async fn guards(&mut self, measured: &Snapshot) -> Result<(), CampaignError> {
+    /// Returns what the guards print of what is tracked.
+    async fn guards(&mut self, measured: &Snapshot) -> Result<Lines, CampaignError> {
         let guards = &self.workshop.marker.guards;
-        if guards.is_empty() {
+        let mut lines = Lines::default();
+        if guards.is_empty() && self.workshop.marker.line_guards.is_empty() {
             let hint = "without one, nothing keeps the agent from breaking what is not measured";
             let detail = "there is none";
             self.report.warn(Area::Config, "guard", detail, Some(hint));
@@ -139,22 +143,38 @@ impl Trial<'_> {
                 .run_guard(guard, None, measured, self.cancel)
                 .await?;
             let name = format!("guard `{}`", guard.name);
-            if result.passed {
-                let value = match result.value {
-                    Some(value) => format!(", value {value}"),
-                    None => String::new(),
-                };
-                let detail = format!("green on the base{value}");
-                self.report.ok(Area::Baseline, &name, detail);
-            } else {
-                let said = format!("{}\n{}", result.detail, result.output);
+            if let Held::Broken { why } = &result.held {
+                let said = format!("{why}\n{}", result.output);
                 self.fail((&name, Role::Measure), &said, GREEN);
+                continue;
             }
+            let value = match result.value {
+                Some(value) => format!(", value {value}"),
+                None => String::new(),
+            };
+            let remark = match &result.held {
+                Held::Tolerated { remark } => format!("; {remark}"),
+                Held::Kept | Held::Broken { .. } => String::new(),
+            };
+            let passed = match (tests_passed::words(&result.tests), guard.tests) {
+                (Some(words), _) => format!(", {words}: never fewer on a candidate"),
+                (None, Counting::Off) => String::new(),
+                (None, Counting::Auto | Counting::Only(_)) => {
+                    "; its output tells no number of passed tests".to_owned()
+                }
+            };
+            let detail = format!("green on the base{value}{passed}{remark}");
+            self.report.ok(Area::Baseline, &name, detail);
+            lines.add(result.lines);
         }
-        Ok(())
+        Ok(lines)
     }
 
-    async fn metric(&mut self, measured: &Snapshot) -> Result<(), CampaignError> {
+    async fn metric(
+        &mut self,
+        measured: &Snapshot,
+        guard_lines: &Lines,
+    ) -> Result<(), CampaignError> {
         let built = match self.workshop.build(measured, self.cancel).await? {
             Ok(built) => built,
             Err(why) => {
@@ -163,19 +183,72 @@ impl Trial<'_> {
             }
         };
         let mut took = Duration::ZERO;
-        let mut note = |_, reading: &Reading| took = took.max(reading.wall);
+        let mut lines = Lines::default();
+        let mut note = |_, reading: &Reading| {
+            took = took.max(reading.wall);
+            lines.add(reading.lines.clone());
+        };
         let readings = self
             .workshop
             .base_readings(&built, &mut note, self.cancel)
             .await?;
         match readings {
-            Ok(readings) => self.noise(&readings, took),
+            Ok(readings) => {
+                self.noise(&readings, took);
+                self.lines(&lines, guard_lines);
+            }
             Err((why, reading)) => {
                 let said = format!("no metric: {why}\n{}", reading.output);
                 self.fail(("metric", Role::Measure), &said, GREEN);
             }
         }
         Ok(())
+    }
+
+    /// Says what guards and tracks read of what the metric's command and the guards print.
+    fn lines(&mut self, metric: &Lines, guards: &Lines) {
+        let marker = &self.workshop.marker;
+        for result in judge_lines(&marker.line_guards, &[], metric) {
+            let name = format!("guard `{}`", result.name);
+            match (&result.held, result.value) {
+                (Held::Broken { why }, _) => {
+                    let hint = "the metric's command prints `METRIC name=value` lines for it";
+                    self.report.fail(Area::Baseline, &name, why, Some(hint));
+                }
+                (Held::Kept | Held::Tolerated { .. }, value) => {
+                    let value = value.map_or_else(String::new, |value| value.to_string());
+                    let detail = format!("green on the base, value {value}");
+                    self.report.ok(Area::Baseline, &name, detail);
+                }
+            }
+        }
+        let tracked = Lines::tracked(&marker.track, &[metric, guards]);
+        let words = tracked
+            .iter()
+            .map(|one| format!("{} {}", one.name, one.value));
+        let words: Vec<String> = words.collect();
+        if !words.is_empty() {
+            self.report.ok(
+                Area::Baseline,
+                "track",
+                format!("on the base: {}", words.join(", ")),
+            );
+        }
+        let is_found = |name: &&String| tracked.iter().any(|one| one.name == **name);
+        let missing: Vec<String> = marker
+            .track
+            .iter()
+            .filter(|name| !is_found(name))
+            .cloned()
+            .collect();
+        if !missing.is_empty() {
+            let detail = format!(
+                "nothing prints `METRIC {}=...`",
+                missing.join("=...`, `METRIC ")
+            );
+            let hint = "print such a line, once, in the metric's command or a guard's";
+            self.report.warn(Area::Config, "track", detail, Some(hint));
+        }
     }
 
     /// Says what the readings of the base mean for comparisons to come.

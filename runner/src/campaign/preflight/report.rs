@@ -89,6 +89,11 @@ impl CheckReport {
         self.add(area, name, CheckStatus::Ok, detail.into(), None);
     }
 
+    /// Adds what is as it should be, with what to do where it is not wanted.
+    pub(super) fn noted(&mut self, area: Area, name: &str, detail: String, hint: &str) {
+        self.add(area, name, CheckStatus::Ok, detail, Some(hint));
+    }
+
     pub(super) fn warn(
         &mut self,
         area: Area,

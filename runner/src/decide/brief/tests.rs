@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::decide::samples::{self, experiment, kept, metric};
-use crate::marker::{Dialect, parse_config};
+use crate::marker::{Dialect, GuardSpec, Strictness, parse_config};
 use crate::model::{DiscardReason, Verdict, VoidReason};
 
 const BUDGET: Budget = Budget {
@@ -48,6 +48,48 @@ fn told_in_place(
         budget: &BUDGET,
         in_place,
     })
+}
+
+#[test]
+fn nothing_of_a_hidden_guard_is_told_and_guards_on_lines_are() {
+    let mut marker = marker();
+    marker.guards.push(GuardSpec {
+        name: "holdout".into(),
+        command: "sh tests/holdout.sh".into(),
+        hidden: true,
+        ..marker.guards[0].clone()
+    });
+    marker.line_guards.push(LineGuard {
+        name: "memory".into(),
+        line: "rss".into(),
+        threshold: None,
+        direction: Direction::Lower,
+        strictness: Strictness::Hard,
+    });
+    let mut failed = experiment(1, Verdict::Discard(DiscardReason::GuardFailed));
+    failed.detail = "a hidden guard failed".into();
+    failed.remarks = vec!["hidden guard `holdout` exited with 7".into()];
+    let brief = brief(&BriefFacts {
+        marker: &marker,
+        champion_value: metric(100.0),
+        baseline_value: metric(100.0),
+        experiments: &[failed],
+        strategy: Strategy::Explore,
+        budget: &BUDGET,
+        in_place: &[],
+    });
+    let rework = hidden_rework_brief(1);
+    for word in ["holdout", "exited with 7"] {
+        assert!(!brief.contains(word) && !rework.contains(word), "{brief}");
+    }
+    assert!(brief.contains("a hidden guard failed"), "{brief}");
+    assert!(
+        brief.contains(
+            "memory: the number that the measurement prints as `METRIC rss=` must be at most what \
+             it is on the base."
+        ),
+        "{brief}"
+    );
 }
 
 #[test]

@@ -185,15 +185,39 @@ impl View {
                 gain,
                 evidence,
                 threshold,
+                seconds,
                 ..
             } => vec![item(
                 "pair",
                 &format!(
-                    "{pair}: {champion} -> {candidate}, gain {}, evidence {} {evidence:.1} of {threshold:.1}",
+                    "{pair}: {champion} -> {candidate}, gain {}, evidence {} {evidence:.1} of {threshold:.1}, {}",
                     percent(*gain),
-                    bar(*evidence, *threshold)
+                    bar(*evidence, *threshold),
+                    span(*seconds)
                 ),
             )],
+            EventKind::NullMeasured {
+                number,
+                of,
+                verdict,
+                gain,
+                pairs,
+                seconds,
+            } => {
+                let line = format!(
+                    "{number} of {of}: {}, gain {} over {}, {}",
+                    verdict_words(*verdict),
+                    percent(*gain),
+                    count(*pairs, "pair"),
+                    span(*seconds)
+                );
+                let line = item("null", &line);
+                vec![if *verdict == Verdict::Keep {
+                    self.style.bad(&line)
+                } else {
+                    line
+                }]
+            }
             EventKind::Decided { .. } => self.decided(&event.kind),
             EventKind::Waiting { reason, until_ms } => {
                 let until = jiff::Timestamp::from_millisecond(*until_ms).map_or_else(
@@ -250,6 +274,9 @@ impl View {
                 "experiment {experiment}: measuring pair {}",
                 pair + 1
             )),
+            EventKind::NullMeasured { number, of, .. } => {
+                Some(format!("null experiment {} of {of}", number + 1))
+            }
             EventKind::Waiting { reason, .. } => Some(format!("waiting: {}", one_line(reason, 60))),
             EventKind::Warning { .. }
             | EventKind::Prepared { .. }
@@ -307,6 +334,7 @@ impl View {
             verdict,
             gain,
             pairs,
+            measuring_seconds,
             cost_usd,
             seconds,
             summary,
@@ -330,7 +358,11 @@ impl View {
             summary.clone(),
         ]);
         let over = match gain {
-            Some(_) => format!(", gain {shown_gain} over {}", count(*pairs, "pair")),
+            Some(_) => format!(
+                ", gain {shown_gain} over {} in {}",
+                count(*pairs, "pair"),
+                span(*measuring_seconds)
+            ),
             None => String::new(),
         };
         let words = verdict_words(*verdict);

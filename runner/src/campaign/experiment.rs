@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::CampaignError;
 use super::clock;
-use super::compare::Sides;
+use super::compare::{Contest, Pair};
 use super::emitter::decided;
 use super::folder;
 use super::run::Campaign;
@@ -14,6 +14,7 @@ use super::session::{Session, SessionRequest, run_session};
 use super::wait::wait_until;
 use crate::agent::AgentOutcome;
 use crate::decide::brief::{BriefFacts, brief, rework_brief};
+use crate::decide::dice::Dice;
 use crate::decide::judge::PairedRule;
 use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::progress::Strategy;
@@ -53,6 +54,8 @@ struct Ending {
     value: Option<Metric>,
     gain: Option<f64>,
     pairs: u32,
+    spread: Option<f64>,
+    measuring_seconds: f64,
     detail: String,
     /// The candidate, built; only with [`Verdict::Keep`].
     kept: Option<Snapshot>,
@@ -72,6 +75,8 @@ impl Ending {
             value: None,
             gain: None,
             pairs: 0,
+            spread: None,
+            measuring_seconds: 0.0,
             detail,
             kept: None,
             refusal: None,
@@ -166,12 +171,13 @@ impl Campaign<'_> {
             value: ending.value,
             gain: ending.gain,
             pairs: ending.pairs,
+            spread: ending.spread,
+            measuring_seconds: ending.measuring_seconds,
             usage,
             seconds,
             denied,
             denials,
             dropped,
-
             summary,
             detail: ending.detail,
         };
@@ -407,26 +413,27 @@ impl Campaign<'_> {
             Ok(built) => built,
             Err(why) => return Ok(Ending::discard(DiscardReason::NoMetric, why)),
         };
-        let noise = self
-            .progress
-            .baseline
-            .as_ref()
-            .expect("measured first")
-            .noise;
-        let sides = Sides {
+        let noise = self.progress.noise().expect("measured first");
+        let contest = Contest {
             champion: &champion.built,
             candidate: &built,
+            rule: PairedRule::new(&self.workshop.marker.metric, noise),
+            expected: self.champion_value(),
+            dice: Dice::of_experiment(self.progress.seed, attempt.number.get()),
         };
-        let rule = PairedRule::new(&self.workshop.marker.metric, noise);
         let Self {
             workshop,
             emitter,
             cancel,
             ..
         } = self;
-        let compared = workshop
-            .compare(sides, rule, attempt.number, emitter, cancel)
-            .await?;
+        let mut pairs = String::from(PAIRS_HEADER);
+        let mut note = |pair: Pair| {
+            pairs.push_str(&row(&pair));
+            emitter.emit(pair.measured(attempt.number));
+        };
+        let compared = workshop.compare(contest, &mut note, cancel).await?;
+        folder::write(&attempt.folder.join("pairs.tsv"), pairs.as_bytes())?;
         write_metric(&attempt.folder, &compared.output)?;
         let keep = compared.verdict == Verdict::Keep;
         Ok(Ending {
@@ -434,6 +441,8 @@ impl Campaign<'_> {
             value: compared.value,
             gain: compared.gain,
             pairs: compared.pairs,
+            spread: compared.spread,
+            measuring_seconds: compared.seconds,
             detail: compared.detail,
             kept: keep.then_some(built),
             refusal: None,
@@ -509,6 +518,23 @@ impl Campaign<'_> {
             }
         }
     }
+}
+
+const PAIRS_HEADER: &str = "pair\tfirst\tchampion\tcandidate\tgain\tevidence\tthreshold\tagainst\tagainst_threshold\tseconds\n";
+
+/// Returns a pair as a line of `pairs.tsv`.
+fn row(pair: &Pair) -> String {
+    let first = if pair.candidate_first {
+        "candidate"
+    } else {
+        "champion"
+    };
+    let ((evidence, threshold), (against, against_threshold)) = (pair.evidence, pair.against);
+    format!(
+        "{}\t{first}\t{}\t{}\t{:.6}\t{evidence:.4}\t{threshold:.4}\t{against:.4}\t\
+         {against_threshold:.4}\t{:.3}\n",
+        pair.number, pair.champion, pair.candidate, pair.gain, pair.seconds
+    )
 }
 
 fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {

@@ -1,9 +1,11 @@
 //! Whether the base commit is green: `prepare`, guards and metric, and how noisy it is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::noise::NoiseFound;
+use super::null::{self, NullBase};
 use super::report::{Area, CheckReport};
 use super::{canary, missing};
 use crate::campaign::CampaignError;
@@ -11,8 +13,7 @@ use crate::campaign::capture::Capture;
 use crate::campaign::emitter::Emitter;
 use crate::campaign::measure::Reading;
 use crate::campaign::workshop::{Base, HostFacts, Workshop};
-use crate::decide::judge::PairedRule;
-use crate::decide::noise;
+use crate::decide::noise::median_reading;
 use crate::marker::Protocol;
 use crate::model::Metric;
 use crate::sandbox::Snapshot;
@@ -26,36 +27,42 @@ const GREEN: &str =
 ///
 /// Those of the sandbox and the repository; what a command does is a finding.
 pub(super) async fn check(
-    workshop: &Workshop,
-    host: &HostFacts,
-    report: &mut CheckReport,
+    mut trial: Trial<'_>,
+    null_experiments: u32,
     emitter: &mut Emitter<'_>,
-    cancel: &CancellationToken,
 ) -> Result<(), CampaignError> {
+    let (workshop, cancel) = (trial.workshop, trial.cancel);
     let base = workshop.base().await?;
-    canary::check(workshop, &base, host, report, cancel).await?;
-    let mut trial = Trial {
-        workshop,
-        host,
-        report,
-        cancel,
-    };
+    canary::check(workshop, &base, trial.host, trial.report, cancel).await?;
     trial.agent(&base).await?;
     let Some(base) = trial.prepare(base, emitter).await? else {
         let detail = "guards and metric were not tried, since `prepare` failed";
-        report.warn(Area::Baseline, "metric", detail, None);
+        trial.report.warn(Area::Baseline, "metric", detail, None);
         return Ok(());
     };
     trial.guards(&base.measured).await?;
-    trial.metric(&base.measured).await
+    let Some((built, readings)) = trial.metric(&base.measured).await? else {
+        return Ok(());
+    };
+    if null_experiments == 0 {
+        return Ok(());
+    }
+    let base = NullBase {
+        workshop,
+        measured: &base.measured,
+        built: &built,
+        readings: &readings,
+        asked: null_experiments,
+    };
+    null::check(base, trial.report, emitter, cancel).await
 }
 
 /// What every trial of a command needs.
-struct Trial<'a> {
-    workshop: &'a Workshop,
-    host: &'a HostFacts,
-    report: &'a mut CheckReport,
-    cancel: &'a CancellationToken,
+pub(super) struct Trial<'a> {
+    pub workshop: &'a Workshop,
+    pub host: &'a HostFacts,
+    pub report: &'a mut CheckReport,
+    pub cancel: &'a CancellationToken,
 }
 
 impl Trial<'_> {
@@ -135,36 +142,44 @@ impl Trial<'_> {
         Ok(())
     }
 
-    async fn metric(&mut self, measured: &Snapshot) -> Result<(), CampaignError> {
+    /// Returns the base built and its readings, or `None` when it has none.
+    async fn metric(
+        &mut self,
+        measured: &Snapshot,
+    ) -> Result<Option<(Snapshot, Vec<Metric>)>, CampaignError> {
         let built = match self.workshop.build(measured, self.cancel).await? {
             Ok(built) => built,
             Err(why) => {
                 self.fail("build", &why, GREEN);
-                return Ok(());
+                return Ok(None);
             }
         };
-        let mut took = Duration::ZERO;
-        let mut note = |_, reading: &Reading| took = took.max(reading.wall);
+        let started = Instant::now();
+        let mut note = |_, _: &Reading| ();
         let readings = self
             .workshop
             .base_readings(&built, &mut note, self.cancel)
             .await?;
-        match readings {
-            Ok(readings) => self.noise(&readings, took),
+        Ok(match readings {
+            Ok(readings) => {
+                let seconds = started.elapsed().as_secs_f64() / readings.len() as f64;
+                self.value(&readings, seconds);
+                self.noise(&readings, seconds);
+                Some((built, readings))
+            }
             Err((why, reading)) => {
                 let said = format!("no metric: {why}\n{}", reading.output);
                 self.fail("metric", &said, GREEN);
+                None
             }
-        }
-        Ok(())
+        })
     }
 
-    /// Says what the readings of the base mean for comparisons to come.
-    fn noise(&mut self, readings: &[Metric], took: Duration) {
+    /// Says what the base reads, and where the configuration believes otherwise.
+    fn value(&mut self, readings: &[Metric], seconds: f64) {
         let metric = &self.workshop.marker.metric;
-        let value = noise::median_reading(readings);
+        let value = median_reading(readings);
         let unit = metric.unit.as_deref().unwrap_or("");
-        let seconds = took.as_secs_f64();
         let said = format!("{value}{unit} on the base, {seconds:.1} s a reading");
         let is_reached =
             |target: Metric| value == target || metric.direction.is_better(value, target);
@@ -183,42 +198,21 @@ impl Trial<'_> {
             self.report
                 .warn(Area::Config, "baseline", detail, Some(hint));
         }
-        let noise = noise::noise(readings);
-        let gain = 100.0 * metric.design_effect;
-        if noise == 0.0 {
-            let detail = "none, the readings are equal: a gain shows in one pair and its \
-                          confirmation";
-            self.report.ok(Area::Baseline, "noise", detail);
-            return;
+    }
+
+    /// Says what the readings of the base mean for comparisons to come.
+    fn noise(&mut self, readings: &[Metric], seconds: f64) {
+        let found = NoiseFound::new(&self.workshop.marker.metric, readings, seconds);
+        let (detail, hint) = (found.detail(), found.hint());
+        match &hint {
+            None => self.report.ok(Area::Baseline, "noise", detail),
+            Some(hint) if found.is_too_costly() => {
+                self.report
+                    .warn(Area::Baseline, "noise", detail, Some(hint));
+            }
+            Some(hint) => self.report.advise(Area::Baseline, "noise", detail, hint),
         }
-        let (low, high) = noise::expected_pairs(&PairedRule::new(metric, noise));
-        let percent = 100.0 * noise;
-        let detail = if low >= metric.max_pairs {
-            format!(
-                "{percent:.1} %: finding {gain} % takes more than {} runs",
-                2 * low
-            )
-        } else {
-            format!(
-                "{percent:.1} %: finding {gain} % takes about {} to {} runs, {:.0} to {:.0} s",
-                2 * low,
-                2 * high,
-                f64::from(2 * low) * seconds,
-                f64::from(2 * high) * seconds,
-            )
-        };
-        if high >= metric.max_pairs {
-            let hint = format!(
-                "many comparisons would end undecided after {} pairs: make the metric quieter \
-                 (more work, a count instead of a time), or raise `metric.design_effect` or \
-                 `metric.max_pairs`",
-                metric.max_pairs
-            );
-            self.report
-                .warn(Area::Baseline, "noise", detail, Some(&hint));
-        } else {
-            self.report.ok(Area::Baseline, "noise", detail);
-        }
+        self.report.noise = Some(found);
     }
 
     /// Adds a failed command; `said` is why, with what it printed on the lines after.

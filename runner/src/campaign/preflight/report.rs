@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::super::CampaignError;
+use super::noise::NoiseFound;
+use crate::decide::null::NullReport;
 use crate::marker::Problems;
 use crate::sandbox::SandboxError;
 
@@ -12,6 +14,10 @@ pub struct CheckReport {
     pub ok: bool,
     pub backend: Option<String>,
     pub level: Option<autoclave_policies::Level>,
+    /// What the metric's noise means; `None` where the metric gave no number.
+    pub noise: Option<NoiseFound>,
+    /// What the null experiments showed, where some were asked for.
+    pub aa: Option<NullReport>,
     /// In the order they were made.
     pub checks: Vec<Check>,
 }
@@ -56,6 +62,8 @@ impl CheckReport {
             ok: true,
             backend: None,
             level: None,
+            noise: None,
+            aa: None,
             checks: Vec::new(),
         }
     }
@@ -81,6 +89,11 @@ impl CheckReport {
 
     pub(super) fn ok(&mut self, area: Area, name: &str, detail: impl Into<String>) {
         self.add(area, name, CheckStatus::Ok, detail.into(), None);
+    }
+
+    /// Adds what is well and could be better.
+    pub(super) fn advise(&mut self, area: Area, name: &str, detail: impl Into<String>, hint: &str) {
+        self.add(area, name, CheckStatus::Ok, detail.into(), Some(hint));
     }
 
     pub(super) fn warn(

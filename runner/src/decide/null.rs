@@ -1,0 +1,213 @@
+//! What null experiments show: comparisons of a commit with itself, where every keep is false.
+
+use serde::Serialize;
+
+use crate::model::{DiscardReason, Verdict};
+
+use super::noise::{mean_interval, median};
+
+/// How one null experiment ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NullExperiment {
+    pub verdict: Verdict,
+    pub pairs: u32,
+    /// The relative gain that it found, as a fraction; the truth is 0.
+    pub gain: f64,
+    /// What its measurements took.
+    pub seconds: f64,
+}
+
+/// What null experiments have come to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NullReport {
+    /// How many were asked for.
+    pub asked: u32,
+    /// How many were done; fewer when interrupted.
+    pub experiments: u32,
+    pub kept: u32,
+    pub worse: u32,
+    pub no_gain: u32,
+    pub inconclusive: u32,
+    /// The share that was kept, and its 95 % interval.
+    pub kept_share: f64,
+    pub kept_interval: (f64, f64),
+    /// The chance of a false keep that the rule allows.
+    pub alpha: f64,
+    /// Over all experiments together, and the median of one.
+    pub pairs: u32,
+    pub median_pairs: f64,
+    pub seconds: f64,
+    /// Mean of the gains found, as fractions, and its 95 % interval; about 0 where nothing favours
+    /// a side.
+    pub gain: f64,
+    pub gain_interval: (f64, f64),
+    /// What fixes who was measured first in each pair.
+    pub seed: u32,
+    /// The user ended it before all were done.
+    pub interrupted: bool,
+}
+
+impl NullReport {
+    /// Adds up `experiments` of the `asked` ones.
+    pub fn new(experiments: &[NullExperiment], asked: u32, alpha: f64, seed: u32) -> Self {
+        let ended = |verdict: Verdict| {
+            let found = experiments.iter().filter(|e| e.verdict == verdict);
+            u32::try_from(found.count()).unwrap_or(u32::MAX)
+        };
+        let total = u32::try_from(experiments.len()).unwrap_or(u32::MAX);
+        let kept = ended(Verdict::Keep);
+        let gains: Vec<f64> = experiments.iter().map(|e| e.gain).collect();
+        let pairs: Vec<f64> = experiments.iter().map(|e| f64::from(e.pairs)).collect();
+        let (gain, gain_interval) = mean_interval(&gains);
+        Self {
+            asked,
+            experiments: total,
+            kept,
+            worse: ended(Verdict::Discard(DiscardReason::Worse)),
+            no_gain: ended(Verdict::Discard(DiscardReason::NoGain)),
+            inconclusive: ended(Verdict::Discard(DiscardReason::Inconclusive)),
+            kept_share: f64::from(kept) / f64::from(total.max(1)),
+            kept_interval: share_interval(kept, total),
+            alpha,
+            pairs: experiments.iter().map(|e| e.pairs).sum(),
+            median_pairs: median(&pairs),
+            seconds: experiments.iter().map(|e| e.seconds).sum(),
+            gain,
+            gain_interval,
+            seed,
+            interrupted: false,
+        }
+    }
+
+    /// Says whether so many keeps contradict the rule's promise.
+    pub fn is_too_many(&self) -> bool {
+        self.kept_interval.0 > self.alpha
+    }
+}
+
+/// Returns the 95 % interval of a share of which `hits` of `trials` were seen; exact (Clopper and
+/// Pearson, 1934). Without trials it is 0 to 1.
+pub fn share_interval(hits: u32, trials: u32) -> (f64, f64) {
+    const TAIL: f64 = 0.025;
+    if trials == 0 {
+        return (0.0, 1.0);
+    }
+    let low = if hits == 0 {
+        0.0
+    } else {
+        bisect(|share| 1.0 - at_most(hits - 1, trials, share) < TAIL)
+    };
+    let high = if hits >= trials {
+        1.0
+    } else {
+        bisect(|share| at_most(hits, trials, share) > TAIL)
+    };
+    (low, high)
+}
+
+/// Returns the share between 0 and 1 up to which `is_below` holds.
+fn bisect(is_below: impl Fn(f64) -> bool) -> f64 {
+    let (mut low, mut high) = (0.0_f64, 1.0_f64);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if is_below(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
+}
+
+/// Returns the chance of at most `hits` in `trials` of chance `share` each, strictly between 0 and 1.
+fn at_most(hits: u32, trials: u32, share: f64) -> f64 {
+    let odds = (share / (1.0 - share)).ln();
+    // The logarithm: with thousands of trials the chance of none underflows.
+    let mut ln_chance = f64::from(trials) * (-share).ln_1p();
+    let mut sum = ln_chance.exp();
+    for hit in 0..hits {
+        ln_chance += f64::from(trials - hit).ln() - f64::from(hit + 1).ln() + odds;
+        sum += ln_chance.exp();
+    }
+    sum.min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(verdict: Verdict, pairs: u32, gain: f64) -> NullExperiment {
+        NullExperiment {
+            verdict,
+            pairs,
+            gain,
+            seconds: 0.5 * f64::from(pairs),
+        }
+    }
+
+    #[test]
+    fn intervals_are_those_of_the_tables() {
+        // Agresti and Coull (1998) and the rule of three, to four places.
+        for (hits, trials, low, high) in [
+            (0, 200, 0.0, 0.0183),
+            (1, 200, 0.0001, 0.0275),
+            (4, 200, 0.0055, 0.0504),
+            (5, 10, 0.1871, 0.8129),
+            (10, 10, 0.6915, 1.0),
+            (0, 0, 0.0, 1.0),
+        ] {
+            let (found_low, found_high) = share_interval(hits, trials);
+            assert!(
+                (found_low - low).abs() < 5e-5,
+                "{hits} of {trials}: {found_low}"
+            );
+            assert!(
+                (found_high - high).abs() < 5e-5,
+                "{hits} of {trials}: {found_high}"
+            );
+        }
+    }
+
+    #[test]
+    fn thousands_of_trials_do_not_underflow() {
+        let (low, high) = share_interval(5_000, 10_000);
+        assert!(
+            (low - 0.4902).abs() < 5e-4 && (high - 0.5098).abs() < 5e-4,
+            "{low} {high}"
+        );
+    }
+
+    #[test]
+    fn verdicts_are_counted_apart_and_their_cost_added_up() {
+        let experiments = [
+            ended(Verdict::Keep, 6, 0.04),
+            ended(Verdict::Discard(DiscardReason::Inconclusive), 60, 0.01),
+            ended(Verdict::Discard(DiscardReason::Worse), 4, -0.03),
+            ended(Verdict::Discard(DiscardReason::NoGain), 10, -0.02),
+        ];
+        let report = NullReport::new(&experiments, 5, 0.02, 9);
+        assert_eq!(
+            (
+                report.kept,
+                report.inconclusive,
+                report.worse,
+                report.no_gain
+            ),
+            (1, 1, 1, 1)
+        );
+        assert_eq!((report.asked, report.experiments, report.pairs), (5, 4, 80));
+        assert!((report.seconds - 40.0).abs() < 1e-12);
+        assert!((report.median_pairs - 8.0).abs() < 1e-12);
+        assert!(report.gain.abs() < 1e-12);
+        assert!((report.kept_share - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn more_keeps_than_chance_explains_are_too_many() {
+        let many = [ended(Verdict::Keep, 3, 0.1); 5];
+        assert!(NullReport::new(&many, 5, 0.02, 1).is_too_many());
+        let few = vec![ended(Verdict::Discard(DiscardReason::NoGain), 3, 0.0); 99];
+        let one = [&few[..], &many[..1]].concat();
+        assert!(!NullReport::new(&one, 100, 0.02, 1).is_too_many());
+    }
+}

@@ -42,7 +42,7 @@ fn what_is_really_gained_is_not_far_from_what_is_reported() {
         let (reported, truth) = (score.reported_gain(), score.true_gain());
         assert!(truth > 0.25, "{}: {truth}", world.name());
         assert!(
-            reported - truth < 0.10,
+            reported - truth < 0.13,
             "{}: {reported} {truth}",
             world.name()
         );

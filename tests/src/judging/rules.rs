@@ -94,7 +94,8 @@ impl Judge {
                 reported,
             } => {
                 let rule = default_rule(pool.noise());
-                let (judgement, comparison) = compare(rule, dice, machine, [champion, candidate]);
+                let sides = [champion, candidate];
+                let (judgement, comparison) = compare(rule, dice, machine, sides, &mut |_| ());
                 if let Some(spread) = comparison.spread() {
                     *pool = pool.with(spread, comparison.pairs());
                 }
@@ -146,12 +147,13 @@ pub fn default_rule(noise: f64) -> PairedRule {
     }
 }
 
-/// Takes pairs in random order until the rule decides.
+/// Takes pairs in random order until the rule decides; `note` sees each.
 pub fn compare(
     rule: PairedRule,
     dice: &mut Dice,
     machine: &mut Machine,
     [champion, candidate]: [f64; 2],
+    note: &mut dyn FnMut(&Comparison),
 ) -> (Judgement, Comparison) {
     let mut comparison = Comparison::new(rule);
     loop {
@@ -163,9 +165,10 @@ pub fn compare(
             [champion, machine.read(candidate)]
         };
         let pair = metrics(&[champion, candidate]);
-        match comparison.push(pair[0], pair[1]) {
-            Judgement::More => {}
-            judgement => return (judgement, comparison),
+        let judgement = comparison.push(pair[0], pair[1]);
+        note(&comparison);
+        if judgement != Judgement::More {
+            return (judgement, comparison);
         }
     }
 }

@@ -52,7 +52,7 @@ fn main() {
     );
     let run = toy.run_folders().remove(0);
     let mut verdicts: BTreeMap<String, u32> = BTreeMap::new();
-    let (mut pairs, mut gains) = (0, Vec::new());
+    let mut pairs = 0;
     for record in toy.ledger(&run) {
         if record["record"] == "baseline_measured" {
             println!(
@@ -77,14 +77,21 @@ fn main() {
         }
         *verdicts.entry(verdict).or_default() += 1;
         pairs += record["pairs"].as_u64().unwrap();
-        gains.push(number(&record["gain"]));
     }
     let kept = verdicts.get("keep").copied().unwrap_or(0);
     assert_eq!(verdicts.values().sum::<u32>(), experiments);
-    let mean = gains.iter().sum::<f64>() / f64::from(experiments);
+    // Over pairs, not over experiments: most of these stop when luck has gone against them.
+    let log_gains: f64 = fs::read_to_string(run.join("events.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["event"] == "pair_measured")
+        .map(|event| (number(&event["champion"]) / number(&event["candidate"])).ln())
+        .sum();
+    let mean = log_gains / pairs as f64;
     println!(
         "{kept} of {experiments} kept ({:.1} %; `alpha` allows 2 %)\nverdicts: {verdicts:?}\n\
-         {pairs} pairs, {:.1} an experiment; mean gain found {:+.2} %; {:.0} s in all",
+         {pairs} pairs, {:.1} an experiment; mean gain of a pair {:+.2} %; {:.0} s in all",
         100.0 * f64::from(kept) / f64::from(experiments),
         pairs as f64 / f64::from(experiments),
         100.0 * mean,

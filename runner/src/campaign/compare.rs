@@ -32,6 +32,7 @@ pub(super) struct Pair {
     pub champion: Metric,
     pub candidate: Metric,
     pub gain: f64,
+    pub log_gain: f64,
     /// Evidence for the candidate and where it suffices.
     pub evidence: (f64, f64),
     /// Evidence against the candidate and where it suffices.
@@ -104,6 +105,7 @@ impl Workshop {
                 champion,
                 candidate,
                 gain: comparison.last_gain(),
+                log_gain: comparison.last_log_gain(),
                 evidence: comparison.evidence(),
                 against: comparison.evidence_against(),
                 candidate_first,

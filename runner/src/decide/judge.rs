@@ -137,8 +137,12 @@ impl Comparison {
 
     /// Returns the relative gain of the latest pair alone, 0 without pairs.
     pub fn last_gain(&self) -> f64 {
-        let d = self.bets.ds.last().copied().unwrap_or(0.0);
-        gain_of_log(d, self.direction)
+        gain_of_log(self.last_log_gain(), self.direction)
+    }
+
+    /// Returns the logarithm of the gain of the latest pair, 0 without pairs.
+    pub fn last_log_gain(&self) -> f64 {
+        self.bets.ds.last().copied().unwrap_or(0.0)
     }
 
     /// Returns ln E, and the ln(1/alpha) at which the candidate is kept.

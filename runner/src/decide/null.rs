@@ -11,8 +11,10 @@ use super::noise::{mean_interval, median};
 pub struct NullExperiment {
     pub verdict: Verdict,
     pub pairs: u32,
-    /// The relative gain that it found, as a fraction; the truth is 0.
-    pub gain: f64,
+    /// The sum of its pairs' logarithmic gains. Not their mean: most experiments stop when chance has
+    /// gone against the candidate, so that means are below 0; sums are 0 on average whenever one
+    /// stops (Wald's identity).
+    pub log_gains: f64,
     /// What its measurements took.
     pub seconds: f64,
 }
@@ -37,8 +39,8 @@ pub struct NullReport {
     pub pairs: u32,
     pub median_pairs: f64,
     pub seconds: f64,
-    /// Mean of the gains found, as fractions, and its 95 % interval; about 0 where nothing favours
-    /// a side.
+    /// Mean gain of a pair, as a fraction, and its 95 % interval; about 0 where nothing favours a
+    /// side.
     pub gain: f64,
     pub gain_interval: (f64, f64),
     /// What fixes who was measured first in each pair.
@@ -56,9 +58,8 @@ impl NullReport {
         };
         let total = u32::try_from(experiments.len()).unwrap_or(u32::MAX);
         let kept = ended(Verdict::Keep);
-        let gains: Vec<f64> = experiments.iter().map(|e| e.gain).collect();
         let pairs: Vec<f64> = experiments.iter().map(|e| f64::from(e.pairs)).collect();
-        let (gain, gain_interval) = mean_interval(&gains);
+        let (gain, gain_interval) = gain_of_a_pair(experiments);
         Self {
             asked,
             experiments: total,
@@ -83,6 +84,24 @@ impl NullReport {
     pub fn is_too_many(&self) -> bool {
         self.kept_interval.0 > self.alpha
     }
+}
+
+/// Returns the mean logarithmic gain of a pair and its 95 % interval, of a ratio of two sums over
+/// experiments (Cochran, 1977, section 6.3); 0 without pairs.
+fn gain_of_a_pair(experiments: &[NullExperiment]) -> (f64, (f64, f64)) {
+    let pairs: f64 = experiments.iter().map(|e| f64::from(e.pairs)).sum();
+    if pairs == 0.0 {
+        return (0.0, (0.0, 0.0));
+    }
+    let ratio = experiments.iter().map(|e| e.log_gains).sum::<f64>() / pairs;
+    let mean_pairs = pairs / experiments.len() as f64;
+    let residuals: Vec<f64> = experiments
+        .iter()
+        .map(|e| (e.log_gains - ratio * f64::from(e.pairs)) / mean_pairs)
+        .collect();
+    let (_, (low, high)) = mean_interval(&residuals);
+    let half = (high - low) / 2.0;
+    (ratio, (ratio - half, ratio + half))
 }
 
 /// Returns the 95 % interval of a share of which `hits` of `trials` were seen; exact (Clopper and
@@ -135,12 +154,14 @@ fn at_most(hits: u32, trials: u32, share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::dice::Dice;
 
+    /// An experiment whose pairs had `gain` in the mean.
     fn ended(verdict: Verdict, pairs: u32, gain: f64) -> NullExperiment {
         NullExperiment {
             verdict,
             pairs,
-            gain,
+            log_gains: gain * f64::from(pairs),
             seconds: 0.5 * f64::from(pairs),
         }
     }
@@ -198,8 +219,33 @@ mod tests {
         assert_eq!((report.asked, report.experiments, report.pairs), (5, 4, 80));
         assert!((report.seconds - 40.0).abs() < 1e-12);
         assert!((report.median_pairs - 8.0).abs() < 1e-12);
-        assert!(report.gain.abs() < 1e-12);
+        assert!((report.gain - 0.52 / 80.0).abs() < 1e-12, "{}", report.gain);
         assert!((report.kept_share - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn stopping_early_on_bad_luck_is_not_taken_for_a_favoured_side() {
+        // Pairs of +1 or -1; an experiment ends with the first -1, or with its tenth pair.
+        let mut dice = Dice::new(5);
+        let experiments: Vec<NullExperiment> = (0..4000)
+            .map(|_| {
+                let mut end = ended(Verdict::Discard(DiscardReason::NoGain), 0, 0.0);
+                while end.pairs < 10 && (end.pairs == 0 || end.log_gains == f64::from(end.pairs)) {
+                    end.pairs += 1;
+                    end.log_gains += if dice.coin() { 1.0 } else { -1.0 };
+                }
+                end
+            })
+            .collect();
+        let means = experiments.iter().map(|e| e.log_gains / f64::from(e.pairs));
+        let naive = means.sum::<f64>() / 4000.0;
+        assert!(naive < -0.2, "{naive}");
+        let (gain, (low, high)) = gain_of_a_pair(&experiments);
+        assert!(
+            gain.abs() < 0.05 && low < 0.0 && 0.0 < high,
+            "{gain} {low} {high}"
+        );
+        assert!(high - low < 0.1, "{low} {high}");
     }
 
     #[test]

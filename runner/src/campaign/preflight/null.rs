@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::report::{Area, CheckReport};
 use crate::campaign::CampaignError;
 use crate::campaign::clock;
-use crate::campaign::compare::Contest;
+use crate::campaign::compare::{Contest, Pair};
 use crate::campaign::emitter::Emitter;
 use crate::campaign::workshop::Workshop;
 use crate::decide::dice::Dice;
@@ -91,7 +91,9 @@ async fn run(
             expected: median_reading(base.readings),
             dice: Dice::of_experiment(seed, number),
         };
-        let compared = workshop.compare(contest, &mut |_| (), cancel).await?;
+        let mut log_gains = 0.0;
+        let mut note = |pair: Pair| log_gains += pair.log_gain;
+        let compared = workshop.compare(contest, &mut note, cancel).await?;
         let Some(gain) = compared.gain else {
             return Ok(Some(compared.detail));
         };
@@ -101,7 +103,7 @@ async fn run(
         ended.push(NullExperiment {
             verdict: compared.verdict,
             pairs: compared.pairs,
-            gain,
+            log_gains,
             seconds: compared.seconds,
         });
         emitter.emit(EventKind::NullMeasured {
@@ -128,7 +130,7 @@ fn told(found: &NullReport) -> String {
          confidence; `alpha` allows {} %\n\
          the others: {} no gain, {} worse, {} inconclusive\n\
          {} pairs, {:.0} in the median, {:.0} s in all\n\
-         the gains found are {:+.2} % in the mean, between {:+.2} and {:+.2} %; the truth is 0",
+         the mean gain of a pair is {:+.2} %, between {:+.2} and {:+.2} %; the truth is 0",
         found.kept,
         found.experiments,
         percent(found.kept_share),

@@ -1,7 +1,5 @@
 //! What the paired rule promises, on simulated sessions of 100 experiments; the same on every machine.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use autoclave_runner::decide::dice::Dice;
 use autoclave_runner::decide::judge::{Comparison, Judgement};
 use autoclave_runner::model::Metric;

@@ -230,9 +230,11 @@ mod tests {
         let experiments: Vec<NullExperiment> = (0..4000)
             .map(|_| {
                 let mut end = ended(Verdict::Discard(DiscardReason::NoGain), 0, 0.0);
-                while end.pairs < 10 && (end.pairs == 0 || end.log_gains == f64::from(end.pairs)) {
+                let mut is_lucky = true;
+                while is_lucky && end.pairs < 10 {
+                    is_lucky = dice.coin();
                     end.pairs += 1;
-                    end.log_gains += if dice.coin() { 1.0 } else { -1.0 };
+                    end.log_gains += if is_lucky { 1.0 } else { -1.0 };
                 }
                 end
             })

@@ -143,9 +143,8 @@ fn noise_is_told_as_runs_and_a_target_that_is_reached_as_a_warning() {
     );
     let found = &said.json()["noise"];
     let per_reading = found["per_reading"].as_f64().unwrap();
-    assert!((0.0001..0.01).contains(&per_reading), "{found}");
+    assert!((0.0..0.01).contains(&per_reading), "{found}");
     assert_eq!(found["prices"].as_array().unwrap().len(), 3);
-    assert_eq!(found["suggested_design_effect"], 0.005);
     assert!(
         said.check("metric")
             .0

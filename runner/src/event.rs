@@ -130,7 +130,8 @@ pub enum EventKind {
         attempt: u32,
         of: u32,
     },
-    /// One pair measured; `gain` is its relative gain, `evidence` is ln E, kept at ln(1/alpha).
+    /// One pair measured; `gain` is its relative gain. `evidence` is ln E and keeps the candidate at
+    /// `threshold`, ln(1/alpha); `against` is ln F and lets it go at `against_threshold`.
     PairMeasured {
         experiment: ExperimentNumber,
         pair: u32,
@@ -139,6 +140,16 @@ pub enum EventKind {
         gain: f64,
         evidence: f64,
         threshold: f64,
+        #[serde(default)]
+        against: f64,
+        #[serde(default)]
+        against_threshold: f64,
+        /// The candidate was measured before the champion.
+        #[serde(default)]
+        candidate_first: bool,
+        /// What the pair took, sandboxes included.
+        #[serde(default)]
+        seconds: f64,
     },
     /// `finalize` took one reading of each of its sides, in a random order.
     RoundMeasured {
@@ -154,6 +165,9 @@ pub enum EventKind {
         value: Option<Metric>,
         gain: Option<f64>,
         pairs: u32,
+        /// What measuring the pairs took, of `seconds`.
+        #[serde(default)]
+        measuring_seconds: f64,
         cost_usd: Cost,
         seconds: f64,
         summary: String,
@@ -167,6 +181,15 @@ pub enum EventKind {
         /// What it took in sandboxes; absent where a killed run decided and a later one tells it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         executions: Option<Executions>,
+    },
+    /// A commit was compared with itself, where a keep is false; outside of runs.
+    NullMeasured {
+        number: u32,
+        of: u32,
+        verdict: Verdict,
+        gain: f64,
+        pairs: u32,
+        seconds: f64,
     },
     /// The run waits; `until_ms` is in milliseconds since 1970.
     Waiting {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::CampaignError;
 use super::bench::Role;
 use super::clock;
-use super::compare::Sides;
+use super::compare::{Contest, Pair};
 use super::emitter::decided;
 use super::error::chain;
 use super::folder;
@@ -17,6 +17,7 @@ use super::wait::wait_until;
 use crate::agent::AgentOutcome;
 use crate::decide::bound::{Held, judge_lines};
 use crate::decide::brief::{BriefFacts, brief, hidden_rework_brief, rework_brief};
+use crate::decide::dice::Dice;
 use crate::decide::judge::PairedRule;
 use crate::decide::lines::Lines;
 use crate::decide::patience::{Refusal, ask_again_at_ms};
@@ -63,6 +64,8 @@ struct Ending {
     value: Option<Metric>,
     gain: Option<f64>,
     pairs: u32,
+    spread: Option<f64>,
+    measuring_seconds: f64,
     detail: String,
     /// The candidate, built; only with [`Verdict::Keep`].
     kept: Option<Snapshot>,
@@ -82,6 +85,8 @@ impl Ending {
             value: None,
             gain: None,
             pairs: 0,
+            spread: None,
+            measuring_seconds: 0.0,
             detail,
             kept: None,
             refusal: None,
@@ -190,6 +195,8 @@ impl Campaign<'_> {
             value: ending.value,
             gain: ending.gain,
             pairs: ending.pairs,
+            spread: ending.spread,
+            measuring_seconds: ending.measuring_seconds,
             usage,
             seconds,
             denied,
@@ -450,26 +457,27 @@ impl Campaign<'_> {
             Ok(built) => built,
             Err(why) => return Ok(Ending::discard(DiscardReason::NoMetric, why)),
         };
-        let noise = self
-            .progress
-            .baseline
-            .as_ref()
-            .expect("measured first")
-            .noise;
-        let sides = Sides {
+        let noise = self.progress.noise().expect("measured first");
+        let contest = Contest {
             champion: &champion.built,
             candidate: &built,
+            rule: PairedRule::new(&self.workshop.marker.metric, noise),
+            expected: self.champion_value(),
+            dice: Dice::of_experiment(self.progress.seed, attempt.number.get()),
         };
-        let rule = PairedRule::new(&self.workshop.marker.metric, noise);
         let Self {
             workshop,
             emitter,
             cancel,
             ..
         } = self;
-        let compared = workshop
-            .compare(sides, rule, attempt.number, emitter, cancel)
-            .await?;
+        let mut pairs = String::from(PAIRS_HEADER);
+        let mut note = |pair: Pair| {
+            pairs.push_str(&row(&pair));
+            emitter.emit(pair.measured(attempt.number));
+        };
+        let compared = workshop.compare(contest, &mut note, cancel).await?;
+        folder::write(&attempt.folder.join("pairs.tsv"), pairs.as_bytes())?;
         write_metric(&attempt.folder, &compared.output)?;
         attempt.metric_lines = compared.lines;
         let (verdict, detail) = match compared.verdict {
@@ -485,6 +493,8 @@ impl Campaign<'_> {
             value: compared.value,
             gain: compared.gain,
             pairs: compared.pairs,
+            spread: compared.spread,
+            measuring_seconds: compared.seconds,
             detail,
             kept: keep.then_some(built),
             refusal: None,
@@ -589,6 +599,23 @@ impl Campaign<'_> {
             }
         }
     }
+}
+
+const PAIRS_HEADER: &str = "pair\tfirst\tchampion\tcandidate\tgain\tevidence\tthreshold\tagainst\tagainst_threshold\tseconds\n";
+
+/// Returns a pair as a line of `pairs.tsv`.
+fn row(pair: &Pair) -> String {
+    let first = if pair.candidate_first {
+        "candidate"
+    } else {
+        "champion"
+    };
+    let ((evidence, threshold), (against, against_threshold)) = (pair.evidence, pair.against);
+    format!(
+        "{}\t{first}\t{}\t{}\t{:.6}\t{evidence:.4}\t{threshold:.4}\t{against:.4}\t\
+         {against_threshold:.4}\t{:.3}\n",
+        pair.number, pair.champion, pair.candidate, pair.gain, pair.seconds
+    )
 }
 
 fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {

@@ -33,7 +33,9 @@ pub use finalize::{
 };
 pub use folder::{RunFolder, list_runs};
 pub use gate::ModelService;
-pub use preflight::{Area, Check, CheckReport, CheckStatus, PreflightRequest, preflight};
+pub use preflight::{
+    Area, Check, CheckReport, CheckStatus, NoiseFound, PreflightRequest, preflight,
+};
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};
 pub use workshop::{HostFacts, Workshop};

@@ -178,6 +178,7 @@ async fn open_and_go(
                 marker_digest: marker.digest(),
                 base: workshop.base.clone(),
                 direction: marker.metric.direction,
+                seed: clock::seed(),
             };
             let ledger = Ledger::create(&folder.ledger(), lock, &opening)?;
             (ledger, vec![opening])

@@ -3,6 +3,7 @@
 use super::Work;
 use crate::campaign::emitter::Emitter;
 use crate::campaign::{CampaignError, clock};
+use crate::decide::dice::Dice;
 use crate::decide::lines::Lines;
 use crate::event::{EventKind, SideReading};
 use crate::model::Metric;
@@ -99,11 +100,12 @@ impl Work<'_> {
         rounds: u32,
         emitter: &mut Emitter<'_>,
     ) -> Result<(), CampaignError> {
+        let mut dice = Dice::new(clock::dice());
         for round in 1..=rounds {
             let mut order: Vec<usize> = (0..sides.len())
                 .filter(|index| sides[*index].failed.is_none())
                 .collect();
-            order.sort_by_cached_key(|_| clock::dice());
+            dice.shuffle(&mut order);
             for index in order {
                 let side = &mut sides[index];
                 let reading = self.workshop.read_metric(&side.built, self.cancel).await?;

@@ -24,7 +24,6 @@ use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::progress::Strategy;
 use crate::decide::record::{ExperimentRecord, Record};
 use crate::event::EventKind;
-use crate::gateway::Gateway;
 use crate::model::{
     Change, CommitId, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, Usage,
     Verdict, VoidReason,
@@ -346,10 +345,12 @@ impl Campaign<'_> {
             transcript: &attempt.folder.join("agent.jsonl"),
             cancel: &self.cancel,
         };
-        let mark = self.gate.gateway().map(Gateway::mark).unwrap_or_default();
+        let mark = self.gate.metered().await?.unwrap_or_default().usage;
         let session = run_session(&self.workshop, &self.gate, &mut self.emitter, request).await;
-        if let (Err(_), Some(gateway)) = (&session, self.gate.gateway()) {
-            attempt.usage += gateway.usage_since(mark);
+        if session.is_err()
+            && let Ok(Some(metered)) = self.gate.metered().await
+        {
+            attempt.usage += metered.usage.since(mark);
         }
         let session = session?;
         attempt.usage += session.usage;

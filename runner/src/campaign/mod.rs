@@ -32,9 +32,9 @@ pub use finalize::{
     PassedGuard, Shape, Share, TrackedChange, finalize,
 };
 pub use folder::{RunFolder, list_runs};
-pub use gate::ModelService;
+pub use gate::{ModelService, OwnService};
 pub use preflight::{
-    Area, Check, CheckReport, CheckStatus, NoiseFound, PreflightRequest, preflight,
+    Area, Check, CheckReport, CheckStatus, Hint, NoiseFound, PreflightRequest, preflight,
 };
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};

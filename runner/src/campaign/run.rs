@@ -99,18 +99,15 @@ async fn open_and_go(
     repo.ignore_runs()?;
     let lock = lock_marker(&runs_dir, &request.marker.name)?;
     remove_stillborn(&runs_dir, &request.marker.name)?;
-    let start = if request.fresh {
+    let mut start = if request.fresh {
         Start::Afresh { left: None }
     } else {
         choose(&runs_dir, &request.marker)?
     };
     let asked = request.base.as_deref();
-    let (run, base) = match &start {
-        Start::Resume { run, base } | Start::Reopen { run, base } => (run.clone(), base.clone()),
-        Start::Afresh { .. } => {
-            let run = new_id(&runs_dir, &request.marker.name).await?;
-            (run, repo.resolve(asked)?)
-        }
+    let base = match start.unfinished() {
+        Some(unfinished) => unfinished.base.clone(),
+        None => repo.resolve(asked)?,
     };
     let mut warnings = Vec::new();
     if let Start::Afresh { left: Some(left) } = &start {
@@ -118,14 +115,31 @@ async fn open_and_go(
             "run {left} was not finished and stays as it is: the marker has changed since"
         ));
     }
-    if asked.is_some() && repo.resolve(asked)? != base {
+    // Everything that can refuse does so before the run's folder exists.
+    let mut workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
+    if let Some(unfinished) = start.unfinished()
+        && let Some(why) = unfinished.is_elsewhere(workshop.image())
+    {
+        let left = &unfinished.run;
+        warnings.push(format!(
+            "run {left} was not finished and stays as it is: {why}"
+        ));
+        start = Start::Afresh { left: None };
+        workshop.close().await;
+        let Workshop { repo, marker, .. } = workshop;
+        let base = repo.resolve(asked)?;
+        workshop = Workshop::open(repo, marker, base, &request.host).await?;
+    }
+    let run = match start.unfinished() {
+        Some(unfinished) => unfinished.run.clone(),
+        None => new_id(&runs_dir, &workshop.marker.name).await?,
+    };
+    if asked.is_some() && workshop.repo.resolve(asked)? != workshop.base {
         warnings.push(format!(
             "the unfinished run goes on from its own base {}; --new starts afresh from another",
-            base.short()
+            workshop.base.short()
         ));
     }
-    // Everything that can refuse does so before the run's folder exists.
-    let workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
     workshop.check_target()?;
     if let Some(service) = &request.service {
         service.refuse_visible(workshop.shown())?;
@@ -136,7 +150,7 @@ async fn open_and_go(
     folder.create()?;
     let found = match &start {
         Start::Afresh { .. } => Err(lock),
-        Start::Resume { .. } | Start::Reopen { .. } => Ok(Ledger::open(&folder.ledger(), lock)?),
+        Start::Resume(_) | Start::Reopen(_) => Ok(Ledger::open(&folder.ledger(), lock)?),
     };
     let spent = match &found {
         Ok(opened) => fold(&run, &opened.records)?.spent,
@@ -179,6 +193,7 @@ async fn open_and_go(
                 base: workshop.base.clone(),
                 direction: marker.metric.direction,
                 seed: clock::seed(),
+                image: workshop.image().map(|image| image.id.clone()),
             };
             let ledger = Ledger::create(&folder.ledger(), lock, &opening)?;
             (ledger, vec![opening])
@@ -201,14 +216,19 @@ async fn open_and_go(
         resumed: is_found,
     });
     let warnings = request.warnings.into_iter().chain(warnings);
+    let warnings = warnings.chain(enforcement.warnings);
     for warning in warnings.chain(workshop.warnings()) {
         emitter.warn(warning);
     }
     emitter.catch_up(&progress);
-    let base = workshop.base().await?;
-    let base = workshop
-        .prepare(base, &mut emitter, &request.cancel)
-        .await?;
+    let base = match workshop.ready_base(&mut emitter, &request.cancel).await {
+        Ok(base) => base,
+        Err(error) => {
+            gate.close().await;
+            workshop.close().await;
+            return Err(error);
+        }
+    };
     let mut campaign = Campaign {
         workshop,
         gate,
@@ -224,7 +244,7 @@ async fn open_and_go(
         faults: 0,
     };
     campaign.repair()?;
-    if matches!(start, Start::Reopen { .. }) {
+    if matches!(start, Start::Reopen(_)) {
         campaign.record(Record::RunReopened)?;
     }
     let ended = campaign.go().await;
@@ -374,11 +394,8 @@ impl Campaign<'_> {
     }
 
     async fn remake(&mut self) -> Result<(), CampaignError> {
-        let base = self.workshop.base().await?;
-        self.base = self
-            .workshop
-            .prepare(base, &mut self.emitter, &self.cancel)
-            .await?;
+        let ready = self.workshop.ready_base(&mut self.emitter, &self.cancel);
+        self.base = ready.await?;
         self.champion = None;
         Ok(())
     }
@@ -451,6 +468,16 @@ impl Campaign<'_> {
 }
 
 impl Workshop {
+    /// Makes the base snapshots and prepares them.
+    pub(super) async fn ready_base(
+        &self,
+        emitter: &mut Emitter<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Base, CampaignError> {
+        let base = self.base().await?;
+        self.prepare(base, emitter, cancel).await
+    }
+
     /// Runs `prepare` on the base snapshots, once in each backend, whose C library and programs its
     /// result is made for; it is what everything starts from.
     pub(super) async fn prepare(

@@ -23,6 +23,8 @@ pub struct Progress {
     pub direction: Direction,
     /// Fixes which side of each pair is measured first.
     pub seed: u32,
+    /// The digest of the image that containers are made of.
+    pub image: Option<String>,
     pub baseline: Option<Baseline>,
     /// The base commit until an experiment is kept.
     pub champion: CommitId,
@@ -142,6 +144,7 @@ impl Progress {
                 base,
                 direction,
                 seed,
+                image,
             } => Ok(Self {
                 run,
                 marker,
@@ -150,6 +153,7 @@ impl Progress {
                 base,
                 direction,
                 seed,
+                image,
                 baseline: None,
                 champion_value: None,
                 experiments: Vec::new(),

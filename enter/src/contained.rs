@@ -223,7 +223,7 @@ fn send(nonce: &str, status: &Status) -> io::Result<()> {
 
 /// Writes one status line: a byte that starts no text, the nonce, JSON.
 fn write<S: io::Write + AsFd>(stream: &mut S, nonce: &str, status: &Status) -> io::Result<()> {
-    let mut line = format!("\n\x1e{nonce} ").into_bytes();
+    let mut line = format!("\x1e{nonce} ").into_bytes();
     serde_json::to_writer(&mut line, status)?;
     line.push(b'\n');
     // Standard streams are shared with the command, which may have made them non-blocking.

@@ -205,7 +205,7 @@ impl Ecosystem {
             Self::Python if files.uses_pytest() => "python3 -m pytest -q -p no:cacheprovider",
             Self::Python if files.matches("**/test*.py") => "python3 -m unittest",
             Self::Node if files.has_npm_test() => "npm test",
-            Self::Go if files.matches("**/*_test.go") => "go test -count=1 ./...",
+            Self::Go if files.matches("**/*_test.go") => "go test -count=1 -v ./...",
             Self::Go => "go build ./...",
             Self::Make if files.has("CMakeLists.txt") => {
                 "cmake -B build && cmake --build build && ctest --test-dir build"

@@ -2,6 +2,9 @@
 
 use std::io::{self, Write};
 
+use autoclave_runner::model::Tracked;
+use serde_json::{Value, json};
+
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 
@@ -40,6 +43,14 @@ pub fn print(text: &str) -> Result<(), Failure> {
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|cause| Failure::new(Exit::Internal, cause))?;
     print(&format!("{text}\n"))
+}
+
+/// Returns what is tracked as an object: each number under its name.
+pub fn tracks(tracks: &[Tracked]) -> Value {
+    let pairs = tracks
+        .iter()
+        .map(|one| (one.name.clone(), json!(one.value)));
+    Value::Object(pairs.collect())
 }
 
 /// Tells people something on standard error; what nobody reads is lost.

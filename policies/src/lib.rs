@@ -14,6 +14,7 @@ mod path;
 mod plan;
 mod policy;
 mod preset;
+mod steering;
 mod syscalls;
 mod tree;
 pub mod yaml;

@@ -1,5 +1,6 @@
 //! What may happen to each path of a repository.
 
+use crate::steering::Steering;
 use crate::{Glob, InvalidGlob, RepoPath};
 
 /// What may happen to one path.
@@ -36,6 +37,8 @@ pub struct PolicyRules {
     pub scratch: Vec<String>,
     /// Files that the metric and guard commands name; see [`crate::files_named_by`].
     pub named_by_harness: Vec<RepoPath>,
+    /// Those that only hidden guards name, and what tells of these.
+    pub hidden_harness: Vec<RepoPath>,
 }
 
 /// What may happen to each path of a repository.
@@ -49,6 +52,7 @@ pub struct Policy {
     pub(crate) scratch: Vec<Glob>,
     immutable: Vec<Glob>,
     hidden: Vec<Glob>,
+    hidden_files: Vec<RepoPath>,
     mandatory: Vec<Mandatory>,
 }
 
@@ -57,6 +61,8 @@ pub struct Policy {
 enum Mandatory {
     /// What steers git, agents, editors and CI.
     Pattern(Glob),
+    /// What steers tests and builds.
+    Steering(Steering),
     /// What measures.
     Harness(RepoPath),
 }
@@ -104,19 +110,22 @@ impl Policy {
         let patterns = MANDATORY_IMMUTABLE.iter().map(|pattern| {
             Mandatory::Pattern(Glob::parse(pattern).expect("the constant patterns are valid"))
         });
+        let steering = Steering::all().iter().cloned().map(Mandatory::Steering);
         let harness = rules.named_by_harness.iter().cloned();
+        let harness = harness.map(Mandatory::Harness);
         Ok(Self {
-            mandatory: patterns.chain(harness.map(Mandatory::Harness)).collect(),
+            mandatory: patterns.chain(steering).chain(harness).collect(),
             mutable,
             scratch,
             immutable,
             hidden,
+            hidden_files: rules.hidden_harness.clone(),
         })
     }
 
     /// Returns what may happen to `path`, whether it exists or not.
     pub fn class_of(&self, path: &RepoPath) -> Class {
-        if self.hidden.iter().any(|glob| glob.covers(path)) {
+        if self.is_hidden(path) {
             Class::Hidden
         } else if self.immutable.iter().any(|glob| glob.covers(path)) || self.is_mandatory(path) {
             Class::Immutable
@@ -132,6 +141,24 @@ impl Policy {
     /// Says whether a change of `path` may become part of a candidate.
     pub fn is_mutable(&self, path: &RepoPath) -> bool {
         self.class_of(path) == Class::Mutable
+    }
+
+    /// Returns the ecosystem whose tests or builds a file of this path would steer, whether it
+    /// exists and whether it may change or not.
+    pub fn steers(&self, path: &RepoPath) -> Option<&'static str> {
+        self.mandatory.iter().find_map(|rule| match rule {
+            Mandatory::Steering(steering) if steering.covers(path) => Some(steering.ecosystem),
+            Mandatory::Steering(_) | Mandatory::Pattern(_) | Mandatory::Harness(_) => None,
+        })
+    }
+
+    /// Says whether a mutable pattern matches `path`, which is protected all the same, because it
+    /// [steers](Self::steers) tests or builds and no pattern without wildcards names it.
+    pub fn holds_back(&self, path: &RepoPath) -> bool {
+        self.class_of(path) == Class::Immutable
+            && self.mutable.iter().any(|glob| glob.matches(path))
+            && !self.immutable.iter().any(|glob| glob.covers(path))
+            && self.steers(path).is_some()
     }
 
     /// Says whether nothing beneath `directory` could ever be kept, because a scratch pattern takes
@@ -164,6 +191,12 @@ impl Policy {
         writable.any(|glob| glob.may_match_child_of(Some(directory)))
     }
 
+    fn is_hidden(&self, path: &RepoPath) -> bool {
+        self.hidden.iter().any(|glob| glob.covers(path))
+            || self.hidden_files.iter().any(|file| path.is_within(file))
+    }
+
+    /// Says whether `path` is protected although no list of the marker says so.
     fn is_mandatory(&self, path: &RepoPath) -> bool {
         // No commit can hold it, and inside a sandbox it is thrown away: nothing to name.
         if path
@@ -173,22 +206,32 @@ impl Policy {
             return true;
         }
         let mut covering = self.mandatory.iter().filter(|rule| rule.covers(path));
-        covering.any(|rule| !self.names_literally(path, rule))
+        covering
+            .any(|rule| !names_literally(&self.mutable, path, rule) && !self.is_output(path, rule))
     }
 
-    /// Says whether a mutable pattern without wildcards gives `path` free of `rule`: `.github/`
-    /// does for all beneath, while `src/` says nothing about `src/CLAUDE.md`.
-    fn names_literally(&self, path: &RepoPath, rule: &Mandatory) -> bool {
-        self.mutable.iter().any(|glob| {
-            glob.matches(path) && glob.literal().is_some_and(|literal| rule.covers(&literal))
-        })
+    /// Says whether a scratch pattern without wildcards names `path` as something that the build
+    /// writes (a `Makefile` of `./configure`), so that it is protected from being kept only.
+    fn is_output(&self, path: &RepoPath, rule: &Mandatory) -> bool {
+        matches!(rule, Mandatory::Steering(_))
+            && names_literally(&self.scratch, path, rule)
+            && !self.mutable.iter().any(|glob| glob.matches(path))
     }
+}
+
+/// Says whether one of `globs`, without wildcards, gives `path` free of `rule`: `.github/` does for
+/// all beneath, while `src/` says nothing about `src/CLAUDE.md`.
+fn names_literally(globs: &[Glob], path: &RepoPath, rule: &Mandatory) -> bool {
+    globs.iter().any(|glob| {
+        glob.matches(path) && glob.literal().is_some_and(|literal| rule.covers(&literal))
+    })
 }
 
 impl Mandatory {
     fn covers(&self, path: &RepoPath) -> bool {
         match self {
             Self::Pattern(glob) => glob.covers(path),
+            Self::Steering(steering) => steering.covers(path),
             Self::Harness(file) => path.is_within(file),
         }
     }
@@ -322,6 +365,62 @@ mod tests {
         assert_eq!(class(&rules, ".github/CLAUDE.md"), Class::Immutable);
         assert_eq!(class(&rules, "bench.py"), Class::Mutable);
         assert_eq!(class(&rules, "run.sh"), Class::Immutable);
+    }
+
+    #[test]
+    fn what_steers_tests_and_builds_opens_by_its_very_path_alone() {
+        let mut rules = PolicyRules {
+            mutable: list(&["**", "*.toml", "a/", "{conftest.py,x}"]),
+            ..PolicyRules::default()
+        };
+        let files = ["conftest.py", "a/conftest.py", "Cargo.toml", "a/build.rs"];
+        for at in files {
+            assert_eq!(class(&rules, at), Class::Immutable, "{at}");
+            assert!(Policy::new(&rules).unwrap().holds_back(&path(at)), "{at}");
+        }
+        rules.mutable.push("a/conftest.py".to_owned());
+        let opened = files.map(|at| class(&rules, at) == Class::Mutable);
+        assert_eq!(opened, [false, true, false, false]);
+        let policy = Policy::new(&rules).unwrap();
+        assert_eq!(policy.steers(&path("a/conftest.py")), Some("Python"));
+        assert!(!policy.holds_back(&path("a/conftest.py")));
+        assert!(!policy.holds_back(&path("a/main.py")));
+    }
+
+    #[test]
+    fn what_a_build_writes_may_be_named_as_scratch_and_is_never_kept() {
+        let mut rules = PolicyRules {
+            scratch: list(&["Makefile", "*.cmake"]),
+            ..PolicyRules::default()
+        };
+        assert_eq!(class(&rules, "Makefile"), Class::Scratch);
+        assert_eq!(class(&rules, "a.cmake"), Class::Immutable);
+        rules.mutable = list(&["**"]);
+        assert_eq!(class(&rules, "Makefile"), Class::Immutable);
+    }
+
+    #[test]
+    fn what_the_marker_itself_protects_is_not_called_held_back() {
+        let rules = PolicyRules {
+            mutable: list(&["src/**"]),
+            immutable: list(&["src/vendor/"]),
+            ..PolicyRules::default()
+        };
+        let policy = Policy::new(&rules).unwrap();
+        assert!(policy.holds_back(&path("src/Makefile")));
+        assert!(!policy.holds_back(&path("src/vendor/Makefile")));
+        assert!(!policy.holds_back(&path("Makefile")));
+    }
+
+    #[test]
+    fn what_hidden_guards_name_is_hidden_whatever_else_names_it() {
+        let rules = PolicyRules {
+            mutable: list(&["tests/holdout.py", "**"]),
+            hidden_harness: vec![path("tests/holdout.py")],
+            ..PolicyRules::default()
+        };
+        assert_eq!(class(&rules, "tests/holdout.py"), Class::Hidden);
+        assert_eq!(class(&rules, "tests/holdout.pyc"), Class::Mutable);
     }
 
     #[test]

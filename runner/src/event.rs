@@ -4,7 +4,8 @@ use autoclave_policies::Level;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    CommitId, Cost, Dropped, ExperimentNumber, FinishReason, Metric, RunId, Usage, Verdict,
+    CommitId, Cost, Dropped, ExperimentNumber, FinishReason, Metric, RunId, TestsPassed, Tracked,
+    Usage, Verdict,
 };
 
 /// One fact of a run. Facts only: nothing of how to show them.
@@ -59,6 +60,8 @@ pub enum EventKind {
         value: Metric,
         noise: f64,
         readings: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tracks: Vec<Tracked>,
     },
     ExperimentStarted {
         experiment: ExperimentNumber,
@@ -114,16 +117,21 @@ pub enum EventKind {
         guard: String,
         passed: bool,
         value: Option<Metric>,
+        /// Why it failed, what is remarked, or `passed`.
         detail: String,
+        /// How many tests passed, where its output tells.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tests: Vec<TestsPassed>,
     },
-    /// A failing guard's output goes back to the agent.
+    /// A failing guard goes back to the agent, with its output unless the guard is hidden.
     Rework {
         experiment: ExperimentNumber,
         guard: String,
         attempt: u32,
         of: u32,
     },
-    /// One pair measured; `gain` is its relative gain, `evidence` is ln E, kept at ln(1/alpha).
+    /// One pair measured; `gain` is its relative gain. `evidence` is ln E and keeps the candidate at
+    /// `threshold`, ln(1/alpha); `against` is ln F and lets it go at `against_threshold`.
     PairMeasured {
         experiment: ExperimentNumber,
         pair: u32,
@@ -132,6 +140,23 @@ pub enum EventKind {
         gain: f64,
         evidence: f64,
         threshold: f64,
+        #[serde(default)]
+        against: f64,
+        #[serde(default)]
+        against_threshold: f64,
+        /// The candidate was measured before the champion.
+        #[serde(default)]
+        candidate_first: bool,
+        /// What the pair took, sandboxes included.
+        #[serde(default)]
+        seconds: f64,
+    },
+    /// `finalize` took one reading of each of its sides, in a random order.
+    RoundMeasured {
+        round: u32,
+        of: u32,
+        /// The base first, then the branches, then branches without one commit.
+        readings: Vec<SideReading>,
     },
     Decided {
         experiment: ExperimentNumber,
@@ -140,14 +165,31 @@ pub enum EventKind {
         value: Option<Metric>,
         gain: Option<f64>,
         pairs: u32,
+        /// What measuring the pairs took, of `seconds`.
+        #[serde(default)]
+        measuring_seconds: f64,
         cost_usd: Cost,
         seconds: f64,
         summary: String,
         /// Why, for people.
         detail: String,
+        /// What guards remarked, for people.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        remarks: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tracks: Vec<Tracked>,
         /// What it took in sandboxes; absent where a killed run decided and a later one tells it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         executions: Option<Executions>,
+    },
+    /// A commit was compared with itself, where a keep is false; outside of runs.
+    NullMeasured {
+        number: u32,
+        of: u32,
+        verdict: Verdict,
+        gain: f64,
+        pairs: u32,
+        seconds: f64,
     },
     /// The run waits; `until_ms` is in milliseconds since 1970.
     Waiting {
@@ -169,6 +211,14 @@ pub enum EventKind {
 pub struct MeasuredIn {
     pub backend: String,
     pub level: Level,
+}
+
+/// One reading of one of the states that `finalize` compares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SideReading {
+    /// For people; a fragment such as `the base`.
+    pub side: String,
+    pub value: Metric,
 }
 
 /// What the sandboxes of an experiment took; the rest of its time is the runner's own.

@@ -57,8 +57,16 @@ fn to_json(marker: &str, progress: &Progress) -> Value {
         "marker": marker,
         "run": progress.run,
         "direction": progress.direction,
-        "baseline": {"commit": progress.base, "value": baseline},
-        "champion": {"commit": progress.champion, "value": progress.champion_value},
+        "baseline": {
+            "commit": progress.base,
+            "value": baseline,
+            "tracks": output::tracks(progress.baseline.as_ref().map_or(&[], |b| &b.tracks)),
+        },
+        "champion": {
+            "commit": progress.champion,
+            "value": progress.champion_value,
+            "tracks": output::tracks(progress.champion_tracks()),
+        },
         "experiments": progress.experiments.iter().map(experiment).collect::<Vec<_>>(),
     })
 }
@@ -79,6 +87,8 @@ fn experiment(experiment: &ExperimentRecord) -> Value {
         "seconds": experiment.seconds,
         "denied": experiment.denied,
         "summary": experiment.summary,
+        "remarks": experiment.remarks,
+        "tracks": output::tracks(&experiment.tracks),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use autoclave_runner::campaign::latest_progress;
+use autoclave_runner::decide::progress::ExperimentRecord;
 use autoclave_runner::model::ExperimentNumber;
 use clap::Args;
 use serde_json::{Map, Value};
@@ -59,10 +60,16 @@ pub fn run(args: ShowArgs, format: Format) -> Result<Exit, Failure> {
             let mut object = Map::new();
             object.insert("n".into(), Value::from(args.number));
             object.insert("verdict".into(), Value::from(verdict));
+            let (remarks, tracks) = match &record {
+                Some(record) => (record.remarks.clone(), output::tracks(&record.tracks)),
+                None => (Vec::new(), output::tracks(&[])),
+            };
             object.insert(
                 "detail".into(),
                 Value::from(record.map(|record| record.detail)),
             );
+            object.insert("remarks".into(), Value::from(remarks));
+            object.insert("tracks".into(), tracks);
             let files = files
                 .into_iter()
                 .map(|(name, text)| (name, Value::from(text)))
@@ -72,10 +79,7 @@ pub fn run(args: ShowArgs, format: Format) -> Result<Exit, Failure> {
         }
         Format::Text => {
             let mut text = match record {
-                Some(record) => format!(
-                    "experiment {number}: {}, {}\n",
-                    record.verdict, record.detail
-                ),
+                Some(record) => told(&record),
                 None => format!("experiment {number}: started, not decided\n"),
             };
             for (name, content) in files {
@@ -85,6 +89,21 @@ pub fn run(args: ShowArgs, format: Format) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Returns what was decided, in lines.
+fn told(record: &ExperimentRecord) -> String {
+    let mut text = format!(
+        "experiment {}: {}, {}\n",
+        record.n, record.verdict, record.detail
+    );
+    for remark in &record.remarks {
+        text.push_str(&format!("remark: {}\n", harmless(remark)));
+    }
+    for track in &record.tracks {
+        text.push_str(&format!("tracked: {} {}\n", track.name, track.value));
+    }
+    text
 }
 
 /// Returns what an agent wrote without what a terminal would obey.

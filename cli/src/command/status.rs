@@ -44,6 +44,7 @@ pub fn run(_args: &StatusArgs, format: Format) -> Result<Exit, Failure> {
             "experiments": progress.map_or(0, Progress::counted),
             "kept": progress.map_or(0, Progress::kept),
             "champion_value": progress.and_then(|p| p.champion_value),
+            "champion_tracks": output::tracks(progress.map_or(&[], Progress::champion_tracks)),
             "cost_usd": progress.map(|p| p.spent),
         }));
     }
@@ -54,6 +55,14 @@ pub fn run(_args: &StatusArgs, format: Format) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+fn tracked(tracks: &Value) -> String {
+    let tracks = tracks.as_object().into_iter().flatten();
+    let words: Vec<String> = tracks
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    words.join(", ")
+}
+
 fn text(rows: &[Value]) -> String {
     let mut table = Table::new(&[
         Column::Left("marker"),
@@ -62,6 +71,7 @@ fn text(rows: &[Value]) -> String {
         Column::Right("experiments"),
         Column::Right("kept"),
         Column::Right("champion"),
+        Column::Left("tracked"),
         Column::Left("run"),
     ]);
     let cell = |value: &Value| match value {
@@ -77,6 +87,7 @@ fn text(rows: &[Value]) -> String {
             cell(&row["experiments"]),
             cell(&row["kept"]),
             cell(&row["champion_value"]),
+            tracked(&row["champion_tracks"]),
             cell(&row["run"]),
         ]);
     }

@@ -1,7 +1,7 @@
 use autoclave_policies::{Level, RepoPath};
 use autoclave_runner::model::{
-    CommitId, Cost, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, RunId, Usage,
-    Verdict, VoidReason,
+    CommitId, Cost, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, RunId,
+    TestFormat, TestsPassed, Tracked, Usage, Verdict, VoidReason,
 };
 
 use super::*;
@@ -12,6 +12,13 @@ fn commit(digit: char) -> CommitId {
 
 fn metric(value: f64) -> Metric {
     Metric::try_from(value).unwrap()
+}
+
+fn tracked(value: f64) -> Tracked {
+    Tracked {
+        name: "rss".into(),
+        value: metric(value),
+    }
 }
 
 /// A whole run: a keep, a rework that ends in a guard failure with an escape attempt, a void.
@@ -50,7 +57,11 @@ fn stream() -> Vec<Event> {
             guard: "tests".into(),
             passed: true,
             value: Some(metric(12.0)),
-            detail: String::new(),
+            detail: "5.5 is above 5, within the tolerated 1".into(),
+            tests: vec![TestsPassed {
+                format: TestFormat::Pytest,
+                count: 12,
+            }],
         },
         EventKind::BaselineReading {
             value: metric(121.0),
@@ -60,6 +71,7 @@ fn stream() -> Vec<Event> {
             value: metric(120.5),
             noise: 0.012,
             readings: 5,
+            tracks: vec![tracked(7.5)],
         },
         EventKind::ExperimentStarted {
             experiment: one,
@@ -115,6 +127,10 @@ fn stream() -> Vec<Event> {
             gain: 0.0833,
             evidence: 1.6,
             threshold: 3.9,
+            against: -0.4,
+            against_threshold: 1.6,
+            candidate_first: true,
+            seconds: 3.1,
         },
         EventKind::Decided {
             experiment: one,
@@ -123,10 +139,13 @@ fn stream() -> Vec<Event> {
             value: Some(metric(110.0)),
             gain: Some(0.083),
             pairs: 4,
+            measuring_seconds: 12.4,
             cost_usd: Cost::from_microdollars(123_000),
             seconds: 82.0,
             summary: "Sort with a heap".into(),
             detail: "better than the champion beyond doubt".into(),
+            remarks: vec!["guard `lint`: 6 is above 5, within the tolerated 1".into()],
+            tracks: vec![tracked(7.25)],
             executions: None,
         },
         EventKind::ExperimentStarted {
@@ -151,6 +170,7 @@ fn stream() -> Vec<Event> {
             passed: false,
             value: None,
             detail: "exit code 1".into(),
+            tests: Vec::new(),
         },
         EventKind::Rework {
             experiment: two,
@@ -165,10 +185,13 @@ fn stream() -> Vec<Event> {
             value: None,
             gain: None,
             pairs: 0,
+            measuring_seconds: 0.0,
             cost_usd: Cost::ZERO,
             seconds: 7.5,
             summary: "Skip the checks".into(),
             detail: String::new(),
+            remarks: Vec::new(),
+            tracks: Vec::new(),
             executions: None,
         },
         EventKind::Waiting {
@@ -182,10 +205,13 @@ fn stream() -> Vec<Event> {
             value: None,
             gain: None,
             pairs: 0,
+            measuring_seconds: 0.0,
             cost_usd: Cost::ZERO,
             seconds: 3_725.0,
             summary: String::new(),
             detail: "limit reached".into(),
+            remarks: Vec::new(),
+            tracks: Vec::new(),
             executions: None,
         },
         EventKind::RunFinished {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use autoclave_policies::Level;
+use autoclave_runner::decide::tests_passed;
 use autoclave_runner::event::{Event, EventKind, MeasuredIn};
-use autoclave_runner::model::{Dropped, ExperimentNumber, Metric, Verdict};
+use autoclave_runner::model::{Dropped, ExperimentNumber, Tracked, Verdict};
 
 use super::style::Style;
 use super::words::{bar, count, finish, one_line, percent, span};
@@ -79,14 +80,17 @@ impl View {
                 value,
                 noise,
                 readings,
-            } => vec![item(
-                "metric",
-                &format!(
+                tracks,
+            } => {
+                let metric = format!(
                     "{value} on the base, noise {:.1} % over {}",
                     noise * 100.0,
                     count(*readings, "reading")
-                ),
-            )],
+                );
+                let mut lines = vec![item("metric", &metric)];
+                lines.extend(tracked(tracks));
+                lines
+            }
             EventKind::ExperimentStarted {
                 experiment,
                 of,
@@ -181,12 +185,17 @@ impl View {
                 passed,
                 value,
                 detail,
-            } => vec![self.guard(*experiment, guard, *passed, *value, detail)],
+                tests,
+            } => {
+                let mut facts: Vec<String> = value.iter().map(|v| format!("value {v}")).collect();
+                facts.extend(tests_passed::words(tests));
+                vec![self.guard(*experiment, guard, *passed, &facts, detail)]
+            }
             EventKind::Rework {
                 guard, attempt, of, ..
             } => vec![item(
                 "rework",
-                &format!("{attempt} of {of}: the output of `{guard}` goes back to the agent"),
+                &format!("{attempt} of {of}: `{guard}` failed, so it goes back to the agent"),
             )],
             EventKind::PairMeasured {
                 pair,
@@ -195,15 +204,51 @@ impl View {
                 gain,
                 evidence,
                 threshold,
+                seconds,
                 ..
             } => vec![item(
                 "pair",
                 &format!(
-                    "{pair}: {champion} -> {candidate}, gain {}, evidence {} {evidence:.1} of {threshold:.1}",
+                    "{pair}: {champion} -> {candidate}, gain {}, evidence {} {evidence:.1} of {threshold:.1}, {}",
                     percent(*gain),
-                    bar(*evidence, *threshold)
+                    bar(*evidence, *threshold),
+                    span(*seconds)
                 ),
             )],
+            EventKind::RoundMeasured {
+                round,
+                of,
+                readings,
+            } => {
+                let readings: Vec<String> = readings
+                    .iter()
+                    .map(|reading| format!("{} {}", reading.side, reading.value))
+                    .collect();
+                let line = format!("{round} of {of}: {}", readings.join(", "));
+                vec![item("round", &line)]
+            }
+            EventKind::NullMeasured {
+                number,
+                of,
+                verdict,
+                gain,
+                pairs,
+                seconds,
+            } => {
+                let line = format!(
+                    "{number} of {of}: {}, gain {} over {}, {}",
+                    verdict_words(*verdict),
+                    percent(*gain),
+                    count(*pairs, "pair"),
+                    span(*seconds)
+                );
+                let line = item("null", &line);
+                vec![if *verdict == Verdict::Keep {
+                    self.style.bad(&line)
+                } else {
+                    line
+                }]
+            }
             EventKind::Decided { .. } => self.decided(&event.kind),
             EventKind::Waiting { reason, until_ms } => {
                 let until = jiff::Timestamp::from_millisecond(*until_ms).map_or_else(
@@ -260,6 +305,13 @@ impl View {
                 "experiment {experiment}: measuring pair {}",
                 pair + 1
             )),
+            EventKind::RoundMeasured { round, of, .. } if round < of => {
+                Some(format!("measuring round {} of {of}", round + 1))
+            }
+            EventKind::RoundMeasured { .. } => Some("writing the report".to_owned()),
+            EventKind::NullMeasured { number, of, .. } => {
+                Some(format!("null experiment {} of {of}", number + 1))
+            }
             EventKind::Waiting { reason, .. } => Some(format!("waiting: {}", one_line(reason, 60))),
             EventKind::Warning { .. }
             | EventKind::Prepared { .. }
@@ -288,7 +340,7 @@ impl View {
         experiment: Option<ExperimentNumber>,
         guard: &str,
         passed: bool,
-        value: Option<Metric>,
+        facts: &[String],
         detail: &str,
     ) -> String {
         let word = if passed { "passed" } else { "failed" };
@@ -297,15 +349,12 @@ impl View {
         } else {
             ""
         };
-        let value = value
-            .map(|value| format!(", value {value}"))
-            .unwrap_or_default();
-        let why = if passed || detail.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", one_line(detail, TEXT_WIDTH))
+        let facts: String = facts.iter().map(|fact| format!(", {fact}")).collect();
+        let why = match detail {
+            "" | "passed" => String::new(),
+            detail => format!(": {}", one_line(detail, TEXT_WIDTH)),
         };
-        let line = format!("`{guard}` {word}{place}{value}{why}");
+        let line = format!("`{guard}` {word}{place}{facts}{why}");
         let line = item("guard", &line);
         if passed { line } else { self.style.bad(&line) }
     }
@@ -317,10 +366,13 @@ impl View {
             verdict,
             gain,
             pairs,
+            measuring_seconds,
             cost_usd,
             seconds,
             summary,
             detail,
+            remarks,
+            tracks,
             ..
         } = kind
         else {
@@ -340,7 +392,11 @@ impl View {
             summary.clone(),
         ]);
         let over = match gain {
-            Some(_) => format!(", gain {shown_gain} over {}", count(*pairs, "pair")),
+            Some(_) => format!(
+                ", gain {shown_gain} over {} in {}",
+                count(*pairs, "pair"),
+                span(*measuring_seconds)
+            ),
             None => String::new(),
         };
         let words = verdict_words(*verdict);
@@ -357,6 +413,11 @@ impl View {
         if !detail.is_empty() {
             lines.push(item("why", &one_line(detail, 400)));
         }
+        lines.extend(remarks.iter().map(|remark| {
+            let line = item("remark", &one_line(remark, 400));
+            self.style.notable(&line)
+        }));
+        lines.extend(tracked(tracks));
         if !summary.is_empty() {
             lines.push(item("idea", &summary));
         }
@@ -370,6 +431,15 @@ pub fn verdict_words(verdict: Verdict) -> String {
         None => verdict.word().to_owned(),
         Some(reason) => format!("{}: {}", verdict.word(), reason.replace('_', " ")),
     }
+}
+
+/// Returns the line that tells what is tracked, where there is anything.
+fn tracked(tracks: &[Tracked]) -> Option<String> {
+    let words = tracks
+        .iter()
+        .map(|one| format!("{} {}", one.name, one.value));
+    let words: Vec<String> = words.collect();
+    (!words.is_empty()).then(|| item("tracked", &one_line(&words.join(", "), 400)))
 }
 
 fn item(word: &str, text: &str) -> String {

@@ -329,7 +329,8 @@ fn pattern() -> impl Strategy<Value = String> {
         Just("*"),
         Just("a*"),
         Just("**"),
-        Just("CLAUDE.md")
+        Just("CLAUDE.md"),
+        Just("conftest.py")
     ];
     (proptest::collection::vec(component, 1..4), any::<bool>()).prop_map(|(components, slash)| {
         let slash = if slash { "/" } else { "" };
@@ -343,7 +344,7 @@ fn patterns() -> impl Strategy<Value = Vec<String>> {
 
 /// Trees of up to 12 entries in which nothing lies in a file.
 fn any_tree() -> impl Strategy<Value = Tree> {
-    let name = prop_oneof![4 => Just("a"), 4 => Just("b"), 2 => Just("ab"), 1 => Just("CLAUDE.md"), 1 => Just(".git1")];
+    let name = prop_oneof![4 => Just("a"), 4 => Just("b"), 2 => Just("ab"), 1 => Just("CLAUDE.md"), 1 => Just(".git1"), 1 => Just("conftest.py")];
     let file = proptest::collection::vec(name, 1..4).prop_map(|names| path(&names.join("/")));
     let kind = prop_oneof![
         6 => Just(EntryKind::File),
@@ -370,7 +371,9 @@ proptest! {
         named_by_harness in proptest::collection::vec(Just(path("a/b")), 0..2),
         second_uid in any::<bool>(),
     ) {
-        let rules = PolicyRules { mutable, immutable, hidden, scratch, named_by_harness };
+        let hidden_harness = vec![path("b/a")];
+        let rules =
+            PolicyRules { mutable, immutable, hidden, scratch, named_by_harness, hidden_harness };
         let policy = Policy::new(&rules).unwrap();
         let host = if second_uid { root_host() } else { user_host() };
         let plan = compile(&policy, &tree, &host, &request()).unwrap();
@@ -385,6 +388,13 @@ proptest! {
                 EntryKind::Symlink => prop_assert!(expected || !plan.is_writable(path)),
                 EntryKind::Submodule => prop_assert!(!plan.is_writable(path), "{}", path),
             }
+        }
+        let files = tree.entries().filter(|(path, _)| policy.steers(path).is_some());
+        for (path, _) in files {
+            let globs = rules.mutable.iter().chain(&rules.scratch);
+            let mut literals = globs.filter(|text| !text.contains('*'));
+            let is_named = literals.any(|text| text.contains("conftest.py"));
+            prop_assert!(is_named || !plan.is_writable(path), "{}", path);
         }
         for directory in std::iter::once(None).chain(tree.directories().map(Some)) {
             let mut writable = policy.mutable.iter().chain(&policy.scratch);

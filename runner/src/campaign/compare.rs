@@ -1,15 +1,46 @@
 //! Champion against candidate, pair by pair, until the evidence decides.
 
+use std::time::Instant;
+
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
-use super::clock;
-use super::emitter::Emitter;
+use super::measure::Reading;
 use super::workshop::Workshop;
+use crate::decide::dice::Dice;
 use crate::decide::judge::{Comparison, Judgement, PairedRule};
+use crate::decide::lines::Lines;
 use crate::event::EventKind;
-use crate::model::{DiscardReason, ExperimentNumber, Metric, Verdict};
+use crate::model::{DiscardReason, ExperimentNumber, Metric, Verdict, VoidReason};
 use crate::sandbox::{Exit, Snapshot};
+
+/// Who is compared, and how.
+pub(super) struct Contest<'a> {
+    /// Built, as the candidate is; measured afresh in every pair.
+    pub champion: &'a Snapshot,
+    pub candidate: &'a Snapshot,
+    pub rule: PairedRule,
+    /// What the champion read before; only tells whether the metric is deterministic.
+    pub expected: Metric,
+    /// Decides who is measured first in each pair.
+    pub dice: Dice,
+}
+
+/// One pair that was measured, and what all pairs until then say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pair {
+    pub number: u32,
+    pub champion: Metric,
+    pub candidate: Metric,
+    pub gain: f64,
+    pub log_gain: f64,
+    /// Evidence for the candidate and where it suffices.
+    pub evidence: (f64, f64),
+    /// Evidence against the candidate and where it suffices.
+    pub against: (f64, f64),
+    pub candidate_first: bool,
+    pub seconds: f64,
+}
 
 /// What a comparison came to.
 #[derive(Debug)]
@@ -18,90 +49,73 @@ pub(super) struct Compared {
     pub value: Option<Metric>,
     pub gain: Option<f64>,
     pub pairs: u32,
+    pub spread: Option<f64>,
+    pub seconds: f64,
     pub detail: String,
+    /// What the candidate printed of what guards and tracks read, in all its readings.
+    pub lines: Lines,
     /// What the candidate printed last, for people.
     pub output: String,
 }
 
-/// The two built snapshots of a comparison.
-pub(super) struct Sides<'a> {
-    pub champion: &'a Snapshot,
-    pub candidate: &'a Snapshot,
-}
-
 impl Workshop {
-    /// Measures pairs in random order until the rule decides.
+    /// Measures pairs in random order until the rule decides; `note` sees each.
     pub(super) async fn compare(
         &self,
-        sides: Sides<'_>,
-        rule: PairedRule,
-        experiment: ExperimentNumber,
-        emitter: &mut Emitter<'_>,
+        contest: Contest<'_>,
+        note: &mut (dyn FnMut(Pair) + Send),
         cancel: &CancellationToken,
     ) -> Result<Compared, CampaignError> {
-        let mut comparison = Comparison::new(rule);
-        let mut output = String::new();
+        let Contest {
+            champion,
+            candidate,
+            rule,
+            expected,
+            mut dice,
+        } = contest;
+        let started = Instant::now();
+        let mut comparison = Comparison::new(rule).expecting(expected);
+        let mut lines = Lines::default();
         loop {
-            let candidate_first = clock::dice() & 1 == 1;
-            let (first, second) = if candidate_first {
-                (sides.candidate, sides.champion)
+            let pair_started = Instant::now();
+            let candidate_first = dice.coin();
+            let [champion, candidate] = if candidate_first {
+                let candidate = self.read_metric(candidate, cancel).await?;
+                [self.read_metric(champion, cancel).await?, candidate]
             } else {
-                (sides.champion, sides.candidate)
+                let champion = self.read_metric(champion, cancel).await?;
+                [champion, self.read_metric(candidate, cancel).await?]
             };
-            let mut readings = [
-                self.read_metric(first, cancel).await?,
-                self.read_metric(second, cancel).await?,
-            ];
-            if candidate_first {
-                readings.swap(0, 1);
-            }
-            let [champion, candidate] = readings;
-            output.clear();
-            output.push_str(&candidate.output);
-            let pairs = comparison.pairs();
-            let champion = match champion.value {
-                Ok(value) => value,
-                Err(why) => {
-                    let detail = format!("the champion gave no metric: {why}");
-                    let verdict = Verdict::Void(crate::model::VoidReason::Infrastructure);
+            let output = candidate.output.clone();
+            lines.add(candidate.lines.clone());
+            let seconds = || started.elapsed().as_secs_f64();
+            let (champion, candidate) = match both(champion, candidate) {
+                Ok(values) => values,
+                Err((verdict, detail)) => {
                     return Ok(Compared {
                         verdict,
                         value: None,
                         gain: None,
-                        pairs,
+                        pairs: comparison.pairs(),
+                        spread: None,
+                        seconds: seconds(),
                         detail,
-                        output,
-                    });
-                }
-            };
-            let candidate = match candidate.value {
-                Ok(value) => value,
-                Err(why) => {
-                    let reason = match candidate.exit {
-                        Exit::TimedOut => DiscardReason::TimedOut,
-                        _ => DiscardReason::NoMetric,
-                    };
-                    let verdict = Verdict::Discard(reason);
-                    return Ok(Compared {
-                        verdict,
-                        value: None,
-                        gain: None,
-                        pairs,
-                        detail: why,
+                        lines,
                         output,
                     });
                 }
             };
             let judgement = comparison.push(champion, candidate);
-            let (evidence, threshold) = comparison.evidence();
-            emitter.emit(EventKind::PairMeasured {
-                experiment,
-                pair: comparison.pairs(),
+            note(Pair {
+                number: comparison.pairs(),
                 champion,
                 candidate,
                 gain: comparison.last_gain(),
-                evidence,
-                threshold,
+                log_gain: comparison.last_log_gain(),
+                evidence: comparison.evidence(),
+                against: comparison.evidence_against(),
+                candidate_first,
+                seconds: pair_started.elapsed().as_secs_f64(),
             });
             let verdict = match judgement {
                 Judgement::More => continue,
@@ -114,15 +128,54 @@ impl Workshop {
                 value: Some(comparison.candidate_value()),
                 gain: Some(comparison.gain()),
                 pairs: comparison.pairs(),
-                detail: found(judgement, comparison.gain()),
+                spread: comparison.spread(),
+                seconds: seconds(),
+                detail: found(judgement, &comparison),
+                lines,
                 output,
             });
         }
     }
 }
 
-/// Says for people what a comparison has found; `gain` is relative, as a fraction.
-fn found(judgement: Judgement, gain: f64) -> String {
+impl Pair {
+    /// Returns the event that tells this pair.
+    pub fn measured(self, experiment: ExperimentNumber) -> EventKind {
+        EventKind::PairMeasured {
+            experiment,
+            pair: self.number,
+            champion: self.champion,
+            candidate: self.candidate,
+            gain: self.gain,
+            evidence: self.evidence.0,
+            threshold: self.evidence.1,
+            against: self.against.0,
+            against_threshold: self.against.1,
+            candidate_first: self.candidate_first,
+            seconds: self.seconds,
+        }
+    }
+}
+
+/// Returns the values of a pair, or the verdict where a side gave none, and why.
+fn both(champion: Reading, candidate: Reading) -> Result<(Metric, Metric), (Verdict, String)> {
+    let champion = champion.value.map_err(|why| {
+        let verdict = Verdict::Void(VoidReason::Infrastructure);
+        (verdict, format!("the champion gave no metric: {why}"))
+    })?;
+    let candidate = candidate.value.map_err(|why| {
+        let reason = match candidate.exit {
+            Exit::TimedOut => DiscardReason::TimedOut,
+            _ => DiscardReason::NoMetric,
+        };
+        (Verdict::Discard(reason), why)
+    })?;
+    Ok((champion, candidate))
+}
+
+/// Says for people what a comparison has found.
+fn found(judgement: Judgement, comparison: &Comparison) -> String {
+    let gain = comparison.gain();
     match judgement {
         Judgement::Keep { fast: true } => "far beyond the noise".to_owned(),
         Judgement::Keep { fast: false } => "the evidence suffices".to_owned(),
@@ -131,18 +184,34 @@ fn found(judgement: Judgement, gain: f64) -> String {
         }
         Judgement::Discard(DiscardReason::Worse) => "worse by less than 0.1 %".to_owned(),
         Judgement::Discard(_) => "no gain of the size looked for".to_owned(),
-        Judgement::More | Judgement::Inconclusive => "the allowed pairs did not decide".to_owned(),
+        Judgement::More | Judgement::Inconclusive => {
+            let (evidence, threshold) = comparison.evidence();
+            let (against, against_threshold) = comparison.evidence_against();
+            format!(
+                "undecided after pair {}: evidence {evidence:.1} of {threshold:.1} for it, \
+                 {against:.1} of {against_threshold:.1} against it",
+                comparison.pairs(),
+            )
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::samples::{metric, metric_spec};
+
+    /// A comparison of one pair whose gain is `gain`.
+    fn compared(gain: f64) -> Comparison {
+        let mut comparison = Comparison::new(PairedRule::new(&metric_spec(), 0.05));
+        comparison.push(metric(100.0), metric(100.0 * (1.0 - gain)));
+        comparison
+    }
 
     #[test]
     fn a_discard_says_what_was_found() {
         let worse = Judgement::Discard(DiscardReason::Worse);
-        let told = [-1.0, -0.0421, -0.0004, 0.0].map(|gain| found(worse, gain));
+        let told = [-1.0, -0.0421, -0.0004, 0.0].map(|gain| found(worse, &compared(gain)));
         assert_eq!(
             told,
             [
@@ -153,8 +222,16 @@ mod tests {
             ]
         );
         assert_eq!(
-            found(Judgement::Discard(DiscardReason::NoGain), -0.01),
+            found(Judgement::Discard(DiscardReason::NoGain), &compared(-0.01)),
             "no gain of the size looked for"
+        );
+    }
+
+    #[test]
+    fn what_is_not_decided_says_how_near_it_came() {
+        assert_eq!(
+            found(Judgement::Inconclusive, &compared(0.03)),
+            "undecided after pair 1: evidence 0.2 of 3.9 for it, -0.0 of 1.6 against it"
         );
     }
 }

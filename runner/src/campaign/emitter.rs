@@ -126,10 +126,13 @@ pub fn decided(record: ExperimentRecord, executions: Option<Executions>) -> Even
         value: record.value,
         gain: record.gain,
         pairs: record.pairs,
+        measuring_seconds: record.measuring_seconds,
         cost_usd: record.usage.cost_usd,
         seconds: record.seconds,
         summary: record.summary,
         detail: record.detail,
+        remarks: record.remarks,
+        tracks: record.tracks,
         executions,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::CampaignError;
 use super::bench::Role;
 use super::clock;
-use super::compare::Sides;
+use super::compare::{Contest, Pair};
 use super::emitter::decided;
 use super::error::chain;
 use super::folder;
@@ -15,8 +15,11 @@ use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
 use super::wait::wait_until;
 use crate::agent::AgentOutcome;
-use crate::decide::brief::{BriefFacts, brief, rework_brief};
+use crate::decide::bound::{Held, judge_lines};
+use crate::decide::brief::{BriefFacts, brief, hidden_rework_brief, rework_brief};
+use crate::decide::dice::Dice;
 use crate::decide::judge::PairedRule;
+use crate::decide::lines::Lines;
 use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::progress::Strategy;
 use crate::decide::record::{ExperimentRecord, Record};
@@ -47,6 +50,11 @@ struct Attempt {
     summary: String,
     commit: Option<CommitId>,
     dropped: Vec<Dropped>,
+    /// What guards remarked about the newest candidate.
+    remarks: Vec<String>,
+    /// What its guards and its measurements printed of what is tracked.
+    guard_lines: Lines,
+    metric_lines: Lines,
 }
 
 /// The end of an attempt.
@@ -55,6 +63,8 @@ struct Ending {
     value: Option<Metric>,
     gain: Option<f64>,
     pairs: u32,
+    spread: Option<f64>,
+    measuring_seconds: f64,
     detail: String,
     /// The candidate, built; only with [`Verdict::Keep`].
     kept: Option<Snapshot>,
@@ -74,6 +84,8 @@ impl Ending {
             value: None,
             gain: None,
             pairs: 0,
+            spread: None,
+            measuring_seconds: 0.0,
             detail,
             kept: None,
             refusal: None,
@@ -104,6 +116,8 @@ enum Gated {
     Passed,
     Failed {
         guard: String,
+        /// The agent may not know which, nor what it printed.
+        is_hidden: bool,
         detail: String,
         output: String,
         rework: u32,
@@ -140,6 +154,9 @@ impl Campaign<'_> {
             summary: String::new(),
             commit: None,
             dropped: Vec::new(),
+            remarks: Vec::new(),
+            guard_lines: Lines::default(),
+            metric_lines: Lines::default(),
         };
         let attempted = self.attempt(&mut attempt, strategy).await;
         let ending = match attempted.map_err(|error| error.unless_cancelled(&self.cancel)) {
@@ -164,8 +181,12 @@ impl Campaign<'_> {
             summary,
             commit,
             dropped,
+            remarks,
+            guard_lines,
+            metric_lines,
             ..
         } = attempt;
+        let track = &self.workshop.marker.track;
         let record = ExperimentRecord {
             n: number,
             verdict: ending.verdict,
@@ -173,14 +194,17 @@ impl Campaign<'_> {
             value: ending.value,
             gain: ending.gain,
             pairs: ending.pairs,
+            spread: ending.spread,
+            measuring_seconds: ending.measuring_seconds,
             usage,
             seconds,
             denied,
             denials,
             dropped,
-
             summary,
             detail: ending.detail,
+            remarks,
+            tracks: Lines::tracked(track, &[&metric_lines, &guard_lines]),
         };
         if record.verdict == Verdict::Keep {
             // Later experiments stand on this commit: it must not be lost when the ledger is not.
@@ -242,24 +266,28 @@ impl Campaign<'_> {
                 return Ok(Ending::discard(DiscardReason::AgentFailed, message.clone()));
             }
             let Some(commit) = commit else {
-                return Ok(Ending::discard(
-                    DiscardReason::NoChange,
-                    "nothing mutable was changed",
-                ));
+                let detail = nothing_taken(&attempt.dropped);
+                return Ok(Ending::discard(DiscardReason::NoChange, detail));
             };
             let candidate = self.workshop.measured(&self.base, &commit).await?;
-            match self.guards(attempt.number, &candidate).await? {
+            match self.guards(attempt, &candidate).await? {
                 Gated::Passed => return self.judge(attempt, &champion, candidate).await,
                 Gated::Failed {
                     guard,
+                    is_hidden,
                     detail,
                     output,
                     rework,
                 } => {
                     let name = format!("guard-{guard}-{reworks}.txt");
                     folder::write(&attempt.folder.join(name), output.as_bytes())?;
+                    let mut detail = format!("guard `{guard}` {detail}");
+                    if is_hidden {
+                        // The detail goes into later briefs, the remark does not.
+                        attempt.remarks.push(format!("hidden {detail}"));
+                        "a hidden guard failed".clone_into(&mut detail);
+                    }
                     if reworks >= rework {
-                        let detail = format!("guard `{guard}` {detail}");
                         return Ok(Ending::discard(DiscardReason::GuardFailed, detail));
                     }
                     reworks += 1;
@@ -269,7 +297,11 @@ impl Campaign<'_> {
                         attempt: reworks,
                         of: rework,
                     });
-                    text = rework_brief(&guard, &output, reworks);
+                    text = if is_hidden {
+                        hidden_rework_brief(reworks)
+                    } else {
+                        rework_brief(&guard, &output, reworks)
+                    };
                     resume = session.report.session.clone();
                     start = session.finished.remains.into_snapshot().await?;
                 }
@@ -370,22 +402,16 @@ impl Campaign<'_> {
     /// Runs the guards in the order written, up to the first that fails.
     async fn guards(
         &mut self,
-        experiment: ExperimentNumber,
+        attempt: &mut Attempt,
         measured: &Snapshot,
     ) -> Result<Gated, CampaignError> {
-        let bases = &self
-            .progress
-            .baseline
-            .as_ref()
-            .expect("measured first")
-            .guards;
+        attempt.remarks.clear();
+        attempt.guard_lines = Lines::default();
+        let baseline = self.progress.baseline.as_ref().expect("measured first");
         for guard in &self.workshop.marker.guards {
-            let base = bases
-                .iter()
-                .find(|base| base.name == guard.name)
-                .and_then(|base| base.value);
+            let base = baseline.guard(&guard.name);
             self.emitter.emit(EventKind::GuardStarted {
-                experiment: Some(experiment),
+                experiment: Some(attempt.number),
                 guard: guard.name.clone(),
             });
             let result = self
@@ -393,19 +419,30 @@ impl Campaign<'_> {
                 .run_guard(guard, base, measured, &self.cancel)
                 .await?;
             self.emitter.emit(EventKind::GuardFinished {
-                experiment: Some(experiment),
+                experiment: Some(attempt.number),
                 guard: guard.name.clone(),
-                passed: result.passed,
+                passed: result.held.is_passed(),
                 value: result.value,
-                detail: result.detail.clone(),
+                detail: result.held.detail().to_owned(),
+                tests: result.tests,
             });
-            if !result.passed {
-                return Ok(Gated::Failed {
-                    guard: guard.name.clone(),
-                    detail: result.detail,
-                    output: result.output,
-                    rework: guard.rework_attempts,
-                });
+            attempt.guard_lines.add(result.lines);
+            match result.held {
+                Held::Kept => {}
+                Held::Tolerated { remark } => {
+                    attempt
+                        .remarks
+                        .push(format!("guard `{}`: {remark}", guard.name));
+                }
+                Held::Broken { why } => {
+                    return Ok(Gated::Failed {
+                        guard: guard.name.clone(),
+                        is_hidden: guard.hidden,
+                        detail: why,
+                        output: result.output,
+                        rework: guard.rework_attempts,
+                    });
+                }
             }
         }
         Ok(Gated::Passed)
@@ -413,7 +450,7 @@ impl Campaign<'_> {
 
     async fn judge(
         &mut self,
-        attempt: &Attempt,
+        attempt: &mut Attempt,
         champion: &Champion,
         candidate: Snapshot,
     ) -> Result<Ending, CampaignError> {
@@ -421,39 +458,79 @@ impl Campaign<'_> {
             Ok(built) => built,
             Err(why) => return Ok(Ending::discard(DiscardReason::NoMetric, why)),
         };
-        let noise = self
-            .progress
-            .baseline
-            .as_ref()
-            .expect("measured first")
-            .noise;
-        let sides = Sides {
+        let noise = self.progress.noise().expect("measured first");
+        let contest = Contest {
             champion: &champion.built,
             candidate: &built,
+            rule: PairedRule::new(&self.workshop.marker.metric, noise),
+            expected: self.champion_value(),
+            dice: Dice::of_experiment(self.progress.seed, attempt.number.get()),
         };
-        let rule = PairedRule::new(&self.workshop.marker.metric, noise);
         let Self {
             workshop,
             emitter,
             cancel,
             ..
         } = self;
-        let compared = workshop
-            .compare(sides, rule, attempt.number, emitter, cancel)
-            .await?;
+        let mut pairs = String::from(PAIRS_HEADER);
+        let mut note = |pair: Pair| {
+            pairs.push_str(&row(&pair));
+            emitter.emit(pair.measured(attempt.number));
+        };
+        let compared = workshop.compare(contest, &mut note, cancel).await?;
+        folder::write(&attempt.folder.join("pairs.tsv"), pairs.as_bytes())?;
         write_metric(&attempt.folder, &compared.output)?;
-        let keep = compared.verdict == Verdict::Keep;
+        attempt.metric_lines = compared.lines;
+        let (verdict, detail) = match compared.verdict {
+            Verdict::Keep => match self.line_guards(attempt) {
+                Ok(()) => (Verdict::Keep, compared.detail),
+                Err(why) => (Verdict::Discard(DiscardReason::GuardFailed), why),
+            },
+            verdict => (verdict, compared.detail),
+        };
+        let keep = verdict == Verdict::Keep;
         Ok(Ending {
-            verdict: compared.verdict,
+            verdict,
             value: compared.value,
             gain: compared.gain,
             pairs: compared.pairs,
-            detail: compared.detail,
+            spread: compared.spread,
+            measuring_seconds: compared.seconds,
+            detail,
             kept: keep.then_some(built),
             refusal: None,
             finish: None,
             fatal: None,
         })
+    }
+
+    /// Holds what a candidate's measurements printed against the guards on it.
+    ///
+    /// # Errors
+    ///
+    /// Why the first of them failed, for people and later briefs.
+    fn line_guards(&mut self, attempt: &mut Attempt) -> Result<(), String> {
+        let baseline = self.progress.baseline.as_ref().expect("measured first");
+        let guards = &self.workshop.marker.line_guards;
+        for result in judge_lines(guards, &baseline.guards, &attempt.metric_lines) {
+            self.emitter.emit(EventKind::GuardFinished {
+                experiment: Some(attempt.number),
+                guard: result.name.clone(),
+                passed: result.held.is_passed(),
+                value: result.value,
+                detail: result.held.detail().to_owned(),
+                tests: Vec::new(),
+            });
+            match result.held {
+                Held::Kept => {}
+                Held::Tolerated { remark } => {
+                    let remark = format!("guard `{}`: {remark}", result.name);
+                    attempt.remarks.push(remark);
+                }
+                Held::Broken { why } => return Err(format!("guard `{}` {why}", result.name)),
+            }
+        }
+        Ok(())
     }
 
     fn champion_value(&self) -> Metric {
@@ -525,8 +602,40 @@ impl Campaign<'_> {
     }
 }
 
+const PAIRS_HEADER: &str = "pair\tfirst\tchampion\tcandidate\tgain\tevidence\tthreshold\tagainst\tagainst_threshold\tseconds\n";
+
+/// Returns a pair as a line of `pairs.tsv`.
+fn row(pair: &Pair) -> String {
+    let first = if pair.candidate_first {
+        "candidate"
+    } else {
+        "champion"
+    };
+    let ((evidence, threshold), (against, against_threshold)) = (pair.evidence, pair.against);
+    format!(
+        "{}\t{first}\t{}\t{}\t{:.6}\t{evidence:.4}\t{threshold:.4}\t{against:.4}\t\
+         {against_threshold:.4}\t{:.3}\n",
+        pair.number, pair.champion, pair.candidate, pair.gain, pair.seconds
+    )
+}
+
 fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {
     folder::write(&folder.join("metric.txt"), output.as_bytes())
+}
+
+/// Says why there is no candidate, with what was dropped.
+fn nothing_taken(dropped: &[Dropped]) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<String> = dropped.iter().map(|one| one.path.to_string()).collect();
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len() {
+        0 => "nothing mutable was changed".to_owned(),
+        count if count > SHOWN => format!(
+            "nothing mutable was changed; dropped: {shown} and {} more",
+            count - SHOWN
+        ),
+        _ => format!("nothing mutable was changed; dropped: {shown}"),
+    }
 }
 
 /// Lays the changes of a later session over those of an earlier one.

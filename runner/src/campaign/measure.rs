@@ -8,9 +8,12 @@ use super::CampaignError;
 use super::bench::Role;
 use super::capture::Capture;
 use super::workshop::Workshop;
-use crate::decide::extract;
-use crate::marker::{Extract, GuardSpec};
-use crate::model::{Direction, Metric};
+use crate::decide::bound::{Bound, Held};
+use crate::decide::lines::Lines;
+use crate::decide::record::GuardBase;
+use crate::decide::{extract, tests_passed};
+use crate::marker::{Counting, Extract, GuardSpec};
+use crate::model::{Metric, TestsPassed};
 use crate::sandbox::{Execution, Exit, Finished, Snapshot};
 
 /// How much of a harness's output an extract filter sees: the last 16 MiB.
@@ -25,6 +28,8 @@ pub struct Reading {
     pub value: Result<Metric, String>,
     pub exit: Exit,
     pub wall: Duration,
+    /// The `METRIC name=value` lines that guards and tracks read.
+    pub lines: Lines,
     /// What it printed, for people.
     pub output: String,
 }
@@ -32,12 +37,13 @@ pub struct Reading {
 /// What one run of a guard gave.
 #[derive(Debug)]
 pub struct GuardResult {
-    pub passed: bool,
+    pub held: Held,
     pub value: Option<Metric>,
-    /// Why it failed, or that it passed; a fragment.
-    pub detail: String,
+    /// How many tests passed, where its output tells.
+    pub tests: Vec<TestsPassed>,
+    /// What it prints of what is tracked.
+    pub lines: Lines,
     pub output: String,
-    pub exit: Exit,
 }
 
 impl Workshop {
@@ -192,11 +198,12 @@ impl Workshop {
             value,
             exit,
             wall,
+            lines: Lines::read(self.marker.lines(), output.stdout.bytes()),
             output: output.for_people(PEOPLE_BYTES),
         })
     }
 
-    /// Runs one guard on `snapshot`; `base` is its value on the base commit.
+    /// Runs one guard on `snapshot`; `base` is what it gave on the base commit.
     ///
     /// # Errors
     ///
@@ -204,7 +211,7 @@ impl Workshop {
     pub async fn run_guard(
         &self,
         guard: &GuardSpec,
-        base: Option<Metric>,
+        base: Option<&GuardBase>,
         snapshot: &Snapshot,
         cancel: &CancellationToken,
     ) -> Result<GuardResult, CampaignError> {
@@ -221,35 +228,36 @@ impl Workshop {
             .await?;
         let exit = finished.exit;
         drop(finished);
-        let people = output.for_people(PEOPLE_BYTES);
-        let result = |passed, value, detail| GuardResult {
-            passed,
-            value,
-            detail,
-            output: people,
-            exit,
-        };
-        if !matches!(exit, Exit::Code(_)) || (guard.extract.is_none() && !exit.is_success()) {
-            return Ok(result(false, None, describe(exit, guard.timeout)));
-        }
-        let Some(extract) = &guard.extract else {
-            return Ok(result(true, None, "passed".into()));
-        };
-        Ok(
+        let printed = [output.stdout.bytes(), output.stderr.bytes()];
+        let tests = tests_passed::count(guard.tests, &printed);
+        let mut value = None;
+        let held = if let Some(why) = refusal(guard, base, exit, &tests) {
+            Held::Broken { why }
+        } else if let Some(extract) = &guard.extract {
             match self.extract(extract, snapshot, &output, cancel).await? {
-                Err(why) => result(false, None, why),
-                Ok(value) => match guard.threshold.or(base) {
-                    Some(bound) if guard.direction.is_better(bound, value) => {
-                        let side = match guard.direction {
-                            Direction::Higher => "below",
-                            Direction::Lower => "above",
-                        };
-                        result(false, Some(value), format!("{value} is {side} {bound}"))
-                    }
-                    _ => result(true, Some(value), "passed".into()),
-                },
-            },
-        )
+                Err(why) => Held::Broken { why },
+                Ok(number) => {
+                    value = Some(number);
+                    let bound = guard.threshold.or(base.and_then(|base| base.value));
+                    let bound = bound.map(|value| Bound {
+                        value,
+                        direction: guard.direction,
+                        strictness: guard.strictness,
+                    });
+                    bound.map_or(Held::Kept, |bound| bound.judge(number))
+                }
+            }
+        } else {
+            Held::Kept
+        };
+        let tracked = self.marker.track.iter().map(String::as_str);
+        Ok(GuardResult {
+            held,
+            value,
+            tests,
+            lines: Lines::read(tracked, output.stdout.bytes()),
+            output: output.for_people(PEOPLE_BYTES),
+        })
     }
 
     /// Makes a number of what a command printed; the inner `Err` says why there is none.
@@ -292,6 +300,28 @@ impl Workshop {
                 })
             }
         })
+    }
+}
+
+/// Returns why a guard fails whatever number it prints: how it ended, or tests that do not pass.
+fn refusal(
+    guard: &GuardSpec,
+    base: Option<&GuardBase>,
+    exit: Exit,
+    tests: &[TestsPassed],
+) -> Option<String> {
+    if !matches!(exit, Exit::Code(_)) || (guard.extract.is_none() && !exit.is_success()) {
+        return Some(describe(exit, guard.timeout));
+    }
+    match (guard.tests, base) {
+        (Counting::Only(format), None) if tests.is_empty() => Some(format!(
+            "tells of no passed tests, and `tests: {}` wants their number",
+            format.word()
+        )),
+        (Counting::Off, _) | (Counting::Auto | Counting::Only(_), None) => None,
+        (Counting::Auto | Counting::Only(_), Some(base)) => {
+            tests_passed::keeps_up(&base.tests, tests).err()
+        }
     }
 }
 

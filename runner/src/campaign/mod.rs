@@ -27,10 +27,15 @@ pub use bench::{Bench, ByRole, Role};
 pub use clean::{CleanRequest, Cleaned, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
-pub use finalize::{FinalizeRequest, Finalized, FinalizedCommit, finalize};
+pub use finalize::{
+    Bond, FinalBranch, FinalizeRequest, Finalized, FinalizedCommit, LeftOut, MeasuredShare,
+    PassedGuard, Shape, Share, TrackedChange, finalize,
+};
 pub use folder::{RunFolder, list_runs};
 pub use gate::{ModelService, OwnService};
-pub use preflight::{Area, Check, CheckReport, CheckStatus, Hint, PreflightRequest, preflight};
+pub use preflight::{
+    Area, Check, CheckReport, CheckStatus, Hint, NoiseFound, PreflightRequest, preflight,
+};
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};
 pub use workshop::{HostFacts, Workshop};

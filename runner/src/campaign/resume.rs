@@ -173,6 +173,7 @@ mod tests {
             marker,
             base,
             direction,
+            seed,
             image,
             ..
         } = opened()
@@ -186,6 +187,7 @@ mod tests {
             marker_digest: marker_digest.to_owned(),
             base: base.clone(),
             direction,
+            seed,
             image,
         };
         let folder = RunFolder::new(runs_dir, &run);

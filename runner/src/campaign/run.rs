@@ -17,6 +17,8 @@ use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
 use super::wait::wait_until;
 use super::workshop::{Base, HostFacts, Workshop};
+use crate::decide::bound::{Held, judge_lines};
+use crate::decide::lines::Lines;
 use crate::decide::patience::try_again_at_ms;
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
 use crate::decide::record::{GuardBase, Record, VERSION};
@@ -190,6 +192,7 @@ async fn open_and_go(
                 marker_digest: marker.digest(),
                 base: workshop.base.clone(),
                 direction: marker.metric.direction,
+                seed: clock::seed(),
                 image: workshop.image().map(|image| image.id.clone()),
             };
             let ledger = Ledger::create(&folder.ledger(), lock, &opening)?;
@@ -432,6 +435,7 @@ impl Campaign<'_> {
             noise: record.noise,
             readings: record.readings,
             guards: record.guards,
+            tracks: record.tracks,
         })
     }
 
@@ -551,6 +555,7 @@ impl Workshop {
         cancel: &CancellationToken,
     ) -> Result<(Baseline, Snapshot), CampaignError> {
         let mut guards = Vec::new();
+        let mut guard_lines = Lines::default();
         for guard in &self.marker.guards {
             emitter.emit(EventKind::GuardStarted {
                 experiment: None,
@@ -560,26 +565,31 @@ impl Workshop {
             emitter.emit(EventKind::GuardFinished {
                 experiment: None,
                 guard: guard.name.clone(),
-                passed: result.passed,
+                passed: result.held.is_passed(),
                 value: result.value,
-                detail: result.detail.clone(),
+                detail: result.held.detail().to_owned(),
+                tests: result.tests.clone(),
             });
-            if !result.passed {
+            if let Held::Broken { why } = &result.held {
                 return Err(CampaignError::BaselineNotGreen(format!(
-                    "guard `{}` {}\n{}",
-                    guard.name, result.detail, result.output
+                    "guard `{}` {why}\n{}",
+                    guard.name, result.output
                 )));
             }
+            guard_lines.add(result.lines);
             guards.push(GuardBase {
                 name: guard.name.clone(),
                 value: result.value,
+                tests: result.tests,
             });
         }
         let built = self
             .build(measured, cancel)
             .await?
             .map_err(CampaignError::BaselineNotGreen)?;
+        let mut lines = Lines::default();
         let mut note = |value, reading: &Reading| {
+            lines.add(reading.lines.clone());
             emitter.emit(EventKind::BaselineReading {
                 value,
                 seconds: reading.wall.as_secs_f64(),
@@ -591,6 +601,28 @@ impl Workshop {
             .map_err(|(why, reading)| {
                 CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
             })?;
+        for result in judge_lines(&self.marker.line_guards, &[], &lines) {
+            emitter.emit(EventKind::GuardFinished {
+                experiment: None,
+                guard: result.name.clone(),
+                passed: result.held.is_passed(),
+                value: result.value,
+                detail: result.held.detail().to_owned(),
+                tests: Vec::new(),
+            });
+            if let Held::Broken { why } = &result.held {
+                let name = &result.name;
+                return Err(CampaignError::BaselineNotGreen(format!(
+                    "guard `{name}`, in what the metric prints: {why}"
+                )));
+            }
+            guards.push(GuardBase {
+                name: result.name,
+                value: result.value,
+                tests: Vec::new(),
+            });
+        }
+        let tracks = Lines::tracked(&self.marker.track, &[&lines, &guard_lines]);
         let noise = noise::noise(&readings);
         let value = noise::median_reading(&readings);
         let count = u32::try_from(readings.len()).expect("at most 8");
@@ -598,6 +630,7 @@ impl Workshop {
             value,
             noise,
             readings: count,
+            tracks: tracks.clone(),
         });
         if let Some(claimed) = self.marker.metric.baseline
             && (claimed.get() - value.get()).abs() > 0.1 * value.get().abs()
@@ -612,6 +645,7 @@ impl Workshop {
                 noise,
                 readings,
                 guards,
+                tracks,
             },
             built,
         ))

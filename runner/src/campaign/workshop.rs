@@ -1,6 +1,7 @@
 //! All that the executions of one marker share: repository, policy, benches, base snapshots.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +53,12 @@ pub struct Workshop {
     has_mutable: bool,
     /// Files that the metric and guard commands name, and that are immutable for it.
     pub harness: Vec<RepoPath>,
+    /// Files that only hidden guards name, and the configuration that names these guards: absent
+    /// from the agent's sandbox.
+    pub hidden_harness: Vec<RepoPath>,
+    /// Files of the base commit that steer tests or builds and that a mutable glob matches: held
+    /// back, or open because the marker names them.
+    pub steering: Steering,
     /// The submodules of the base commit: their files are in no sandbox.
     pub submodules: Vec<RepoPath>,
     /// What all executions until now took.
@@ -71,6 +78,13 @@ pub(super) struct Plans<'a> {
     measure: Option<&'a Plan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<&'a ImageUsed>,
+}
+
+/// What steers tests and builds where something may change, in the order of the paths.
+#[derive(Debug, Default)]
+pub struct Steering {
+    pub held_back: Vec<RepoPath>,
+    pub open: Vec<RepoPath>,
 }
 
 /// The base commit, ready to start sandboxes from.
@@ -110,8 +124,8 @@ impl Workshop {
             .filter(|(_, kind)| *kind == EntryKind::Submodule)
             .map(|(path, _)| path.clone())
             .collect();
-        let harness = harness_files(&marker, &tree);
-        let policy = compile_policy(&marker, harness.clone())?;
+        let Harness { visible, hidden } = harness_files(&marker, &tree);
+        let policy = compile_policy(&marker, &visible, &hidden)?;
         let berth = Berth::take(&host.state)?;
         let site = Site {
             marker: &marker,
@@ -121,6 +135,7 @@ impl Workshop {
             tree: &tree,
         };
         let benches = site.benches().await?;
+        let steering = steering(&policy, &tree);
         let has_mutable = tree.entries().any(|(path, _)| policy.is_mutable(path));
         Ok(Self {
             repo,
@@ -129,7 +144,9 @@ impl Workshop {
             benches,
             idle_globs: idle_globs(&marker, &tree),
             has_mutable,
-            harness,
+            harness: visible,
+            hidden_harness: hidden,
+            steering,
             marker,
             submodules,
             executions: Cell::default(),
@@ -347,18 +364,46 @@ fn split(changes: Vec<Change>) -> (Vec<SnapshotEntry>, Vec<RepoPath>) {
     (added, removed)
 }
 
-/// Returns the files that the marker's commands name, in the order of their paths.
-fn harness_files(marker: &Marker, tree: &Tree) -> Vec<RepoPath> {
-    let commands = [Some(&marker.metric.command), marker.metric.build.as_ref()]
-        .into_iter()
-        .flatten()
-        .chain(marker.guards.iter().map(|guard| &guard.command));
-    let mut files: Vec<RepoPath> = commands
-        .flat_map(|command| files_named_by(command, tree))
-        .collect();
-    files.sort();
-    files.dedup();
-    files
+/// Files that the marker's commands name, each list in the order of the paths.
+struct Harness {
+    visible: Vec<RepoPath>,
+    hidden: Vec<RepoPath>,
+}
+
+fn harness_files(marker: &Marker, tree: &Tree) -> Harness {
+    let (hidden, visible): (Vec<_>, Vec<_>) = marker.guards.iter().partition(|guard| guard.hidden);
+    let metric = [Some(&marker.metric.command), marker.metric.build.as_ref()];
+    let visible = visible.into_iter().map(|guard| &guard.command);
+    let named = |commands: &mut dyn Iterator<Item = &String>| -> BTreeSet<RepoPath> {
+        commands
+            .flat_map(|command| files_named_by(command, tree))
+            .collect()
+    };
+    let visible = named(&mut metric.into_iter().flatten().chain(visible));
+    let mut hidden_files = named(&mut hidden.iter().map(|guard| &guard.command));
+    if !hidden.is_empty() {
+        // It tells the guard's command.
+        let configurations = [".autoclave/config.yaml", ".autoresearch/config.yaml"];
+        let paths = configurations.map(|path| RepoPath::try_from(path).expect("it is constant"));
+        hidden_files.extend(paths.into_iter().filter(|path| tree.contains(path)));
+    }
+    Harness {
+        hidden: hidden_files.difference(&visible).cloned().collect(),
+        visible: visible.into_iter().collect(),
+    }
+}
+
+/// Returns what of `tree` steers tests or builds and would be mutable, or is.
+fn steering(policy: &Policy, tree: &Tree) -> Steering {
+    let mut steering = Steering::default();
+    for (path, _) in tree.entries() {
+        if policy.holds_back(path) {
+            steering.held_back.push(path.clone());
+        } else if policy.is_mutable(path) && policy.steers(path).is_some() {
+            steering.open.push(path.clone());
+        }
+    }
+    steering
 }
 
 /// Returns the globs of `target.mutable` that match no file; one that is invalid matches none.
@@ -371,13 +416,18 @@ fn idle_globs(marker: &Marker, tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-fn compile_policy(marker: &Marker, harness: Vec<RepoPath>) -> Result<Policy, CampaignError> {
+fn compile_policy(
+    marker: &Marker,
+    harness: &[RepoPath],
+    hidden: &[RepoPath],
+) -> Result<Policy, CampaignError> {
     let rules = PolicyRules {
         mutable: marker.target.mutable.clone(),
         immutable: marker.target.immutable.clone(),
         hidden: marker.target.hidden.clone(),
         scratch: marker.target.scratch.clone(),
-        named_by_harness: harness,
+        named_by_harness: harness.to_vec(),
+        hidden_harness: hidden.to_vec(),
     };
     let marker_error = |problem: String| CampaignError::Marker {
         marker: marker.name.clone(),

@@ -1,9 +1,11 @@
 //! Where a run stands, and what it does next: a fold of its ledger.
 
 use crate::model::{
-    CommitId, Cost, Direction, ExperimentNumber, FinishReason, Metric, RunId, Verdict, VoidReason,
+    CommitId, Cost, Direction, ExperimentNumber, FinishReason, Metric, RunId, Tracked, Verdict,
+    VoidReason,
 };
 
+use super::noise::Pool;
 use super::record::VERSION;
 pub use super::record::{ExperimentRecord, GuardBase, Record};
 
@@ -19,6 +21,8 @@ pub struct Progress {
     pub marker_digest: String,
     pub base: CommitId,
     pub direction: Direction,
+    /// Fixes which side of each pair is measured first.
+    pub seed: u32,
     /// The digest of the image that containers are made of.
     pub image: Option<String>,
     pub baseline: Option<Baseline>,
@@ -45,6 +49,14 @@ pub struct Baseline {
     pub noise: f64,
     pub readings: Vec<Metric>,
     pub guards: Vec<GuardBase>,
+    pub tracks: Vec<Tracked>,
+}
+
+impl Baseline {
+    /// Returns what the guard called `name` gave.
+    pub fn guard(&self, name: &str) -> Option<&GuardBase> {
+        self.guards.iter().find(|guard| guard.name == name)
+    }
 }
 
 /// How far a run may go.
@@ -131,6 +143,7 @@ impl Progress {
                 marker_digest,
                 base,
                 direction,
+                seed,
                 image,
             } => Ok(Self {
                 run,
@@ -139,6 +152,7 @@ impl Progress {
                 champion: base.clone(),
                 base,
                 direction,
+                seed,
                 image,
                 baseline: None,
                 champion_value: None,
@@ -172,6 +186,7 @@ impl Progress {
                 noise,
                 readings,
                 guards,
+                tracks,
             } => {
                 if self.baseline.is_some() {
                     return Err("the baseline is already measured");
@@ -182,6 +197,7 @@ impl Progress {
                     noise,
                     readings,
                     guards,
+                    tracks,
                 });
             }
             Record::ExperimentStarted { n, champion } => {
@@ -235,6 +251,32 @@ impl Progress {
                 strategy: budget.strategy(self.without_keep()),
             },
         }
+    }
+
+    /// Returns what is tracked, on the champion.
+    pub fn champion_tracks(&self) -> &[Tracked] {
+        let kept = self.experiments.iter().rev();
+        let kept = kept.into_iter().find(|e| e.verdict == Verdict::Keep);
+        match (kept, &self.baseline) {
+            (Some(kept), _) => &kept.tracks,
+            (None, Some(baseline)) => &baseline.tracks,
+            (None, None) => &[],
+        }
+    }
+
+    /// Returns the relative standard deviation of one reading, as a fraction, as known before the
+    /// next comparison: from the base's readings and all pairs until now. `None` until the baseline
+    /// is measured.
+    pub fn noise(&self) -> Option<f64> {
+        let base = Pool::new(self.baseline.as_ref()?.noise);
+        let seen = self
+            .experiments
+            .iter()
+            .filter_map(|e| Some((e.spread?, e.pairs)));
+        Some(
+            seen.fold(base, |pool, (spread, pairs)| pool.with(spread, pairs))
+                .noise(),
+        )
     }
 
     /// Returns how many experiments were kept.
@@ -392,6 +434,27 @@ mod tests {
     }
 
     #[test]
+    fn the_noise_is_that_of_the_base_until_comparisons_have_shown_theirs() {
+        assert_eq!(fold(vec![opened()]).noise(), None);
+        let progress = fold(vec![opened(), baseline()]);
+        let base = progress.noise().unwrap();
+        assert!((base - 0.05).abs() < 1e-12, "{base}");
+        let noisier = ExperimentRecord {
+            pairs: 57,
+            spread: Some(0.2 * std::f64::consts::SQRT_2),
+            ..experiment(1, NO_GAIN)
+        };
+        let progress = progress
+            .then(started(1, 'b'))
+            .and_then(|progress| progress.then(Record::ExperimentDecided(noisier)))
+            .unwrap();
+        // 4 parts of the base and 56 of the comparison, as variances.
+        let expected = ((4.0 * 0.05_f64.powi(2) + 56.0 * 0.2_f64.powi(2)) / 60.0).sqrt();
+        let noise = progress.noise().unwrap();
+        assert!((noise - expected).abs() < 1e-12, "{noise}");
+    }
+
+    #[test]
     fn a_keep_makes_the_candidate_champion() {
         let progress = fold(vec![
             opened(),
@@ -401,6 +464,7 @@ mod tests {
         ]);
         assert_eq!(progress.champion, commit('1'));
         assert_eq!(progress.champion_value, Some(metric(92.0)));
+        assert_eq!(progress.champion_tracks()[0].value, metric(7.25));
         assert_eq!(progress.spent, Cost::from(0.25));
         assert_eq!((progress.kept(), progress.counted()), (1, 1));
     }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    CommitId, Direction, Dropped, ExperimentNumber, FinishReason, Metric, RunId, Usage, Verdict,
+    CommitId, Direction, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, RunId,
+    TestsPassed, Tracked, Usage, Verdict,
 };
 
 /// The version of the ledger's format that is written.
@@ -23,6 +24,9 @@ pub enum Record {
         marker_digest: String,
         base: CommitId,
         direction: Direction,
+        /// Fixes which side of each pair is measured first; 0 in ledgers of before.
+        #[serde(default)]
+        seed: u32,
         /// The digest of the image that containers are made of; `None` on the process backend.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         image: Option<String>,
@@ -34,6 +38,9 @@ pub enum Record {
         /// In the order measured.
         readings: Vec<Metric>,
         guards: Vec<GuardBase>,
+        /// What is tracked; empty in ledgers of before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tracks: Vec<Tracked>,
     },
     ExperimentStarted {
         n: ExperimentNumber,
@@ -53,6 +60,9 @@ pub struct GuardBase {
     pub name: String,
     /// `None` for a guard that its exit code decides.
     pub value: Option<Metric>,
+    /// Never fewer on a candidate; empty where its output tells of none, and in ledgers of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestsPassed>,
 }
 
 /// A decided experiment.
@@ -68,6 +78,13 @@ pub struct ExperimentRecord {
     pub gain: Option<f64>,
     /// Pairs measured.
     pub pairs: u32,
+    /// Standard deviation of the pairs' logarithmic gains, outliers cut off; `None` for fewer than
+    /// three pairs. Tells later comparisons the noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<f64>,
+    /// What measuring the pairs took.
+    #[serde(default)]
+    pub measuring_seconds: f64,
     pub usage: Usage,
     pub seconds: f64,
     /// Actions of the agent that were refused.
@@ -79,8 +96,22 @@ pub struct ExperimentRecord {
     pub dropped: Vec<Dropped>,
     /// What was tried, in the agent's words; one line.
     pub summary: String,
-    /// Why this verdict, for people.
+    /// Why this verdict, for people and later briefs.
     pub detail: String,
+    /// What guards remarked, for people and never for an agent; empty in ledgers of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+    /// What is tracked, on the candidate; empty in ledgers of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<Tracked>,
+}
+
+impl ExperimentRecord {
+    /// Says whether it looked better, and measuring could not tell: worth another try.
+    pub fn is_near_miss(&self) -> bool {
+        self.verdict == Verdict::Discard(DiscardReason::Inconclusive)
+            && self.gain.is_some_and(|gain| gain > 0.0)
+    }
 }
 
 #[cfg(test)]
@@ -91,11 +122,11 @@ mod tests {
     #[test]
     fn every_record_has_its_golden_line() {
         let golden = [
-            r#"{"record":"run_opened","v":1,"run":"20260131-235959-sort-speed-00ff","marker":"sort-speed","marker_digest":"d1","base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","direction":"lower"}"#,
-            r#"{"record":"baseline_measured","value":100.0,"noise":0.05,"readings":[99.0,100.0,101.0],"guards":[{"name":"tests","value":12.0}]}"#,
+            r#"{"record":"run_opened","v":1,"run":"20260131-235959-sort-speed-00ff","marker":"sort-speed","marker_digest":"d1","base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","direction":"lower","seed":7}"#,
+            r#"{"record":"baseline_measured","value":100.0,"noise":0.05,"readings":[99.0,100.0,101.0],"guards":[{"name":"tests","value":12.0,"tests":[{"format":"pytest","count":12}]}],"tracks":[{"name":"rss","value":7.5}]}"#,
             r#"{"record":"experiment_started","n":1,"champion":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}"#,
-            r#"{"record":"experiment_decided","n":1,"verdict":"keep","commit":"1111111111111111111111111111111111111111","value":92.0,"gain":0.08,"pairs":7,"usage":{"turns":4,"input_tokens":1000,"output_tokens":200,"cost_usd":0.25},"seconds":12.5,"denied":1,"denials":["Write: EACCES: permission denied, open 'tests/guard.sh'"],"dropped":[{"path":"notes.txt","why":"not mutable"}],"summary":"Use the built-in sort","detail":"7 pairs, evidence 4.3 of 3.9"}"#,
-            r#"{"record":"experiment_decided","n":2,"verdict":{"discard":"no_gain"},"commit":"2222222222222222222222222222222222222222","value":100.0,"gain":0.0,"pairs":3,"usage":{"turns":0,"input_tokens":0,"output_tokens":0,"cost_usd":0.5},"seconds":10.0,"denied":0,"dropped":[],"summary":"Idea 2","detail":"no_gain"}"#,
+            r#"{"record":"experiment_decided","n":1,"verdict":"keep","commit":"1111111111111111111111111111111111111111","value":92.0,"gain":0.08,"pairs":7,"spread":0.07,"measuring_seconds":4.5,"usage":{"turns":4,"input_tokens":1000,"output_tokens":200,"cost_usd":0.25},"seconds":12.5,"denied":1,"denials":["Write: EACCES: permission denied, open 'tests/guard.sh'"],"dropped":[{"path":"notes.txt","why":"not mutable"}],"summary":"Use the built-in sort","detail":"7 pairs, evidence 4.3 of 3.9","remarks":["guard `lint`: 6 is above 5, within the tolerated 1"],"tracks":[{"name":"rss","value":7.25}]}"#,
+            r#"{"record":"experiment_decided","n":2,"verdict":{"discard":"no_gain"},"commit":"2222222222222222222222222222222222222222","value":100.0,"gain":0.0,"pairs":3,"measuring_seconds":1.5,"usage":{"turns":0,"input_tokens":0,"output_tokens":0,"cost_usd":0.5},"seconds":10.0,"denied":0,"dropped":[],"summary":"Idea 2","detail":"no_gain"}"#,
             r#"{"record":"run_closed","reason":"max_experiments"}"#,
             r#"{"record":"run_reopened"}"#,
         ];
@@ -108,8 +139,42 @@ mod tests {
     }
 
     #[test]
+    fn what_a_ledger_of_before_lacks_is_empty() {
+        let line = r#"{"record":"baseline_measured","value":100.0,"noise":0.0,"readings":[100.0],"guards":[{"name":"tests","value":null}]}"#;
+        let Record::BaselineMeasured { guards, tracks, .. } = serde_json::from_str(line).unwrap()
+        else {
+            panic!("another record");
+        };
+        assert_eq!((&guards[0].tests[..], &tracks[..]), (&[][..], &[][..]));
+    }
+
+    #[test]
+    fn ledgers_of_before_are_read() {
+        let opened = r#"{"record":"run_opened","v":1,"run":"r","marker":"m","marker_digest":"d","base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","direction":"lower"}"#;
+        let opened: Record = serde_json::from_str(opened).unwrap();
+        assert!(matches!(opened, Record::RunOpened { seed: 0, .. }));
+        let decided = r#"{"record":"experiment_decided","n":2,"verdict":{"discard":"no_gain"},"commit":null,"value":100.0,"gain":0.0,"pairs":3,"usage":{"turns":0,"input_tokens":0,"output_tokens":0,"cost_usd":0.5},"seconds":10.0,"denied":0,"dropped":[],"summary":"Idea 2","detail":"no_gain"}"#;
+        let Record::ExperimentDecided(decided) = serde_json::from_str(decided).unwrap() else {
+            panic!("another record");
+        };
+        assert_eq!(decided.spread, None);
+    }
+
+    #[test]
+    fn only_what_looked_better_and_was_not_decided_is_a_near_miss() {
+        let ended = |reason, gain| ExperimentRecord {
+            gain: Some(gain),
+            ..samples::experiment(1, Verdict::Discard(reason))
+        };
+        assert!(ended(DiscardReason::Inconclusive, 0.01).is_near_miss());
+        assert!(!ended(DiscardReason::Inconclusive, -0.01).is_near_miss());
+        assert!(!ended(DiscardReason::Worse, 0.01).is_near_miss());
+        assert!(!samples::kept(1).is_near_miss());
+    }
+
+    #[test]
     fn the_opening_of_a_run_in_containers_names_their_image() {
-        let line = r#"{"record":"run_opened","v":1,"run":"20260131-235959-sort-speed-00ff","marker":"sort-speed","marker_digest":"d1","base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","direction":"lower","image":"sha256:1d"}"#;
+        let line = r#"{"record":"run_opened","v":1,"run":"20260131-235959-sort-speed-00ff","marker":"sort-speed","marker_digest":"d1","base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","direction":"lower","seed":7,"image":"sha256:1d"}"#;
         let record: Record = serde_json::from_str(line).unwrap();
         assert_eq!(serde_json::to_string(&record).unwrap(), line);
         let progress = crate::decide::progress::Progress::fold([record].into_iter());

@@ -4,8 +4,10 @@ use autoclave_policies::RepoPath;
 
 use crate::decide::progress::Budget;
 use crate::decide::record::{ExperimentRecord, GuardBase, Record};
+use crate::marker::{Dialect, MetricSpec, parse_config};
 use crate::model::{
-    CommitId, Cost, Direction, DiscardReason, Dropped, FinishReason, Metric, RunId, Usage, Verdict,
+    CommitId, Cost, Direction, DiscardReason, Dropped, FinishReason, Metric, RunId, TestFormat,
+    TestsPassed, Tracked, Usage, Verdict,
 };
 
 pub(crate) const BUDGET: Budget = Budget {
@@ -24,9 +26,29 @@ pub(crate) fn metric(value: f64) -> Metric {
     Metric::try_from(value).unwrap()
 }
 
+fn tracked(value: f64) -> Tracked {
+    Tracked {
+        name: "rss".into(),
+        value: metric(value),
+    }
+}
+
 /// The commit whose id repeats one hex digit.
 pub(crate) fn commit(digit: char) -> CommitId {
     CommitId::try_from(digit.to_string().repeat(40)).unwrap()
+}
+
+/// A metric with every default.
+pub(crate) fn metric_spec() -> MetricSpec {
+    let text = "markers:
+  - name: a
+    target: {mutable: [a]}
+    metric: {command: c, extract: e, direction: lower}
+";
+    let config = parse_config(text, "config.yaml", Dialect::Autoclave, &|_| {
+        Ok(String::new())
+    });
+    config.unwrap().markers.remove(0).metric
 }
 
 pub(crate) fn opened() -> Record {
@@ -37,6 +59,7 @@ pub(crate) fn opened() -> Record {
         marker_digest: "d1".into(),
         base: commit('b'),
         direction: Direction::Lower,
+        seed: 7,
         image: None,
     }
 }
@@ -49,7 +72,12 @@ pub(crate) fn baseline() -> Record {
         guards: vec![GuardBase {
             name: "tests".into(),
             value: Some(metric(12.0)),
+            tests: vec![TestsPassed {
+                format: TestFormat::Pytest,
+                count: 12,
+            }],
         }],
+        tracks: vec![tracked(7.5)],
     }
 }
 
@@ -63,6 +91,8 @@ pub(crate) fn experiment(n: u32, verdict: Verdict) -> ExperimentRecord {
         value: verdict.counts().then(|| metric(100.0)),
         gain: verdict.counts().then_some(0.0),
         pairs: 3,
+        spread: None,
+        measuring_seconds: 1.5,
         usage: Usage {
             cost_usd: Cost::from(0.5),
             ..Usage::default()
@@ -73,6 +103,8 @@ pub(crate) fn experiment(n: u32, verdict: Verdict) -> ExperimentRecord {
         dropped: Vec::new(),
         summary: format!("Idea {n}"),
         detail: verdict.reason().unwrap_or("better").into(),
+        remarks: Vec::new(),
+        tracks: Vec::new(),
     }
 }
 
@@ -81,6 +113,8 @@ pub(crate) fn kept(n: u32) -> ExperimentRecord {
         value: Some(metric(92.0)),
         gain: Some(0.08),
         pairs: 7,
+        spread: Some(0.07),
+        measuring_seconds: 4.5,
         usage: Usage {
             turns: 4,
             input_tokens: 1000,
@@ -96,6 +130,8 @@ pub(crate) fn kept(n: u32) -> ExperimentRecord {
         }],
         summary: "Use the built-in sort".into(),
         detail: "7 pairs, evidence 4.3 of 3.9".into(),
+        remarks: vec!["guard `lint`: 6 is above 5, within the tolerated 1".into()],
+        tracks: vec![tracked(7.25)],
         ..experiment(n, Verdict::Keep)
     }
 }

@@ -17,6 +17,8 @@ impl Marker {
             prepare,
             metric,
             guards,
+            line_guards,
+            track,
             limits: _,
             agent,
             sandbox,
@@ -28,6 +30,8 @@ impl Marker {
             prepare,
             metric,
             guards,
+            line_guards,
+            track,
             agent,
             sandbox,
         );
@@ -61,12 +65,14 @@ mod tests {
     #[test]
     fn limits_and_status_may_change_and_nothing_else() {
         let digest = marker("").digest();
-        assert_eq!(digest, "sha256:018ea0ac1e45776409bb14a7bdc6c485");
+        assert_eq!(digest, "sha256:5e28fd8186910b0399217b5f96519d94");
         let more = "    loop: {max_experiments: 99}\n    status: paused\n";
         assert_eq!(marker(more).digest(), digest);
         for change in [
             "    description: other\n",
             "    guard: {command: g}\n",
+            "    guard: {metric: rss}\n",
+            "    track: [rss]\n",
             "    agent: {model: opus}\n",
             "    sandbox: {env: {A: b}}\n",
         ] {

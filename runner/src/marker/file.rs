@@ -6,7 +6,7 @@ use autoclave_policies::{Problem, Problems, Source};
 use super::decode::{Fields, Findings, Trouble, kind};
 use super::policy_file::{Policies, ReadPolicy};
 use super::values::{marker_name, scalar, text};
-use super::{Dialect, Marker, Status, goal, keys, means};
+use super::{Dialect, Marker, Status, goal, guards, keys, means};
 
 /// A configuration file without problems.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,7 +162,8 @@ fn read_marker(
     let target = goal::target(fields, globs);
     let prepare = goal::prepare(fields);
     let metric = goal::metric_spec(fields);
-    let guards = goal::guards(fields);
+    let guards = guards::guards(fields);
+    let track = guards::track(fields);
     let (limits, model) = means::loop_limits(fields);
     let agent = means::agent(fields, model);
     let sandbox = means::sandbox(fields, policies);
@@ -173,7 +174,9 @@ fn read_marker(
         target: target?,
         prepare,
         metric: metric?,
-        guards,
+        guards: guards.commands,
+        line_guards: guards.lines,
+        track,
         limits,
         agent,
         sandbox,

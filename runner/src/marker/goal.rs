@@ -1,22 +1,20 @@
-//! What a marker wants: its target, its metric, its guards.
+//! What a marker wants: its target and its metric.
 
 use std::time::Duration;
 
 use autoclave_policies::yaml::Value;
 
-use super::decode::{Fields, Trouble, kind};
+use super::decode::{Fields, Trouble};
 use super::duration::duration;
 use super::file::GlobPlace;
 use super::keys;
 use super::percent::{fraction, positive_fraction};
-use super::values::{
-    alpha, count, filled, glob, guard_name, metric, metric_name, pattern, text, word,
-};
-use super::{Dialect, Extract, GuardSpec, MetricSpec, Step, Target};
+use super::values::{alpha, count, filled, glob, metric, metric_name, pattern, text, word};
+use super::{Extract, MetricSpec, Step, Target};
 use crate::model::Direction;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DIRECTIONS: [(&str, Direction); 2] =
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const DIRECTIONS: [(&str, Direction); 2] =
     [("lower", Direction::Lower), ("higher", Direction::Higher)];
 
 pub(super) fn target(marker: &mut Fields<'_, '_>, globs: &mut Vec<GlobPlace>) -> Option<Target> {
@@ -110,7 +108,7 @@ pub(super) fn metric_spec(marker: &mut Fields<'_, '_>) -> Option<MetricSpec> {
 }
 
 /// Reads `extract`, where it is given; `name` is that of the metric beside it.
-fn extract(fields: &mut Fields<'_, '_>, name: Option<&str>) -> Option<Extract> {
+pub(super) fn extract(fields: &mut Fields<'_, '_>, name: Option<&str>) -> Option<Extract> {
     let written = fields.optional("extract", filled)?;
     if let Some(expression) = written.strip_prefix("regex:") {
         return match pattern(expression) {
@@ -133,87 +131,4 @@ fn extract(fields: &mut Fields<'_, '_>, name: Option<&str>) -> Option<Extract> {
     }
     let name = name?.to_owned();
     Some(Extract::MetricLines { name })
-}
-
-/// Returns the guards of `guard` or `guards`, named.
-pub(super) fn guards(marker: &mut Fields<'_, '_>) -> Vec<GuardSpec> {
-    let mut guards = Vec::new();
-    if let (Some(_), Some(second)) = (marker.node("guard"), marker.node("guards")) {
-        let path = marker.key("guards");
-        let trouble = Trouble::new("both `guard` and `guards` are given")
-            .hint("move the one of `guard` into the list of `guards`");
-        marker.findings.problem(second, &path, trouble);
-    }
-    if let Some(fields) = marker.section("guard", &keys::GUARD) {
-        guards.extend(guard(fields, 1));
-    }
-    if let Some(node) = marker.node("guards") {
-        let path = marker.key("guards");
-        match &node.value {
-            Value::Sequence(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    let path = format!("{path}[{index}]");
-                    let fields = Fields::open(marker.findings, item, path.clone(), &keys::GUARD);
-                    let Some(guard) = guard(fields, index + 1) else {
-                        continue;
-                    };
-                    if guards
-                        .iter()
-                        .any(|other: &GuardSpec| other.name == guard.name)
-                    {
-                        let trouble = Trouble::new(format!("a second guard `{}`", guard.name));
-                        let trouble = trouble.hint("give each guard a name of its own");
-                        marker.findings.problem(item, &path, trouble);
-                    }
-                    guards.push(guard);
-                }
-            }
-            Value::Scalar(_) | Value::Mapping(_) => {
-                let trouble = Trouble::new(format!("expected a list, found {}", kind(node)));
-                let trouble = trouble.hint("write `- command: ...`, or `guard:` for a single one");
-                marker.findings.problem(node, &path, trouble);
-            }
-        }
-    }
-    guards
-}
-
-fn guard(mut fields: Fields<'_, '_>, number: usize) -> Option<GuardSpec> {
-    let unnamed = match number {
-        1 => "guard".to_owned(),
-        _ => format!("guard-{number}"),
-    };
-    let given = fields.optional("name", guard_name);
-    let command = fields.required("command", "write the shell command that checks", filled);
-    let extract = extract(&mut fields, given.as_deref());
-    if fields.node("extract").is_none() {
-        without_extract(&mut fields, "threshold");
-        without_extract(&mut fields, "direction");
-    }
-    let threshold = fields.optional("threshold", metric);
-    let direction = fields.or("direction", Direction::Higher, word(&DIRECTIONS));
-    let rework_attempts = fields.or("rework_attempts", 2, count(0..=100));
-    let timeout = fields.or("timeout", 10 * MINUTE, duration);
-    Some(GuardSpec {
-        name: given.unwrap_or(unnamed),
-        command: command?,
-        threshold: threshold.filter(|_| extract.is_some()),
-        extract,
-        direction,
-        rework_attempts,
-        timeout,
-    })
-}
-
-fn without_extract(fields: &mut Fields<'_, '_>, name: &'static str) {
-    let Some(node) = fields.node(name) else {
-        return;
-    };
-    let key = fields.key(name);
-    let trouble = Trouble::new(format!("`{name}` means nothing without `extract`"));
-    let hint = match fields.findings.dialect {
-        Dialect::Autoclave => "add `extract`, or remove it: the exit code decides",
-        Dialect::Autoresearch => "the exit code decides",
-    };
-    fields.findings.stricture(node, &key, trouble.hint(hint));
 }

@@ -6,6 +6,7 @@ mod duration;
 mod exec;
 mod file;
 mod goal;
+mod guards;
 mod keys;
 mod means;
 mod percent;
@@ -24,7 +25,7 @@ use autoclave_policies::{HostPolicy, Limits};
 pub use autoclave_policies::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Cost, Direction, Metric};
+use crate::model::{Cost, Direction, Metric, TestFormat};
 
 pub use duration::parse_duration;
 pub use file::{ConfigFile, GlobPlace, parse_config};
@@ -51,8 +52,14 @@ pub struct Marker {
     pub target: Target,
     pub prepare: Option<Step>,
     pub metric: MetricSpec,
-    /// In the order written; may be empty.
+    /// Those that run a command, in the order written; may be empty.
     pub guards: Vec<GuardSpec>,
+    /// Those that read what the metric's command prints, in the order written; may be empty.
+    #[serde(default)]
+    pub line_guards: Vec<LineGuard>,
+    /// Names of `METRIC name=value` lines to record; unique; may be empty.
+    #[serde(default)]
+    pub track: Vec<String>,
     pub limits: LoopLimits,
     pub agent: AgentSpec,
     pub sandbox: SandboxSpec,
@@ -121,10 +128,10 @@ pub enum Extract {
     MetricLines { name: String },
 }
 
-/// A check that must not get worse.
+/// A check that must not get worse, by a command of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GuardSpec {
-    /// For people; `guard` or `guard-2` where the file gives none.
+    /// For people, unique; `guard` or `guard-2` where the file gives none.
     pub name: String,
     pub command: String,
     /// Without it the exit code decides.
@@ -133,9 +140,72 @@ pub struct GuardSpec {
     pub threshold: Option<Metric>,
     /// `Higher`: at least the threshold; `Lower`: at most.
     pub direction: Direction,
-    /// How often a failing guard's output goes back to the agent.
+    #[serde(default)]
+    pub strictness: Strictness,
+    /// Which runner's passed tests are counted, never to be fewer than on the base.
+    #[serde(default)]
+    pub tests: Counting,
+    /// The agent sees nothing of it: neither its command nor files nor output.
+    #[serde(default)]
+    pub hidden: bool,
+    /// How often a failing guard goes back to the agent, with its output unless it is hidden.
     pub rework_attempts: u32,
     pub timeout: Duration,
+}
+
+/// How strictly a guard's bound is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strictness {
+    /// What is beyond the bound fails, and may go back to the agent.
+    #[default]
+    Hard,
+    /// What is beyond the bound by no more than the tolerance passes with a remark, what is
+    /// further fails for good.
+    Soft { tolerance: Tolerance },
+}
+
+/// How far beyond its bound a number may be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tolerance {
+    /// A fraction of the bound's absolute value; at least 0.
+    Share(f64),
+    /// In the number's own unit; at least 0.
+    Amount(f64),
+}
+
+/// Which runner's words are looked for in a guard's output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counting {
+    /// Those of every runner that is known.
+    #[default]
+    Auto,
+    Off,
+    Only(TestFormat),
+}
+
+/// A check that must not get worse, by a number that the metric's command prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LineGuard {
+    /// As that of a [`GuardSpec`].
+    pub name: String,
+    /// Of the `METRIC name=value` line.
+    pub line: String,
+    /// `None` is the base's own value.
+    pub threshold: Option<Metric>,
+    pub direction: Direction,
+    pub strictness: Strictness,
+}
+
+impl Marker {
+    /// Returns the names of the `METRIC name=value` lines that guards and tracks read.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        let guards = self.line_guards.iter().map(|guard| guard.line.as_str());
+        let tracks = self.track.iter().map(String::as_str);
+        guards.chain(tracks)
+    }
 }
 
 /// How long the loop goes on.

@@ -172,6 +172,7 @@ mod tests {
                     "string" => value.is_string(),
                     "number" => value.is_number(),
                     "integer" => value.is_i64(),
+                    "boolean" => value.is_boolean(),
                     other => panic!("unknown type {other}"),
                 },
                 "enum" => wanted.as_array().unwrap().contains(value),

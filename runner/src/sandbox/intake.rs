@@ -6,6 +6,7 @@ use super::{ChangeLimits, Changes};
 use crate::model::{Change, ChangeKind, Dropped};
 
 const MAX_DROPPED: usize = 1000;
+const STEERS: &str = "steers tests or builds, and `target.mutable` does not name it";
 
 /// Takes changes one by one, whatever backend found them.
 pub struct Intake<'a> {
@@ -53,7 +54,11 @@ impl<'a> Intake<'a> {
     /// Returns why a change of `path` to a file of `size` bytes would not be taken, if so.
     pub fn refusal(&self, path: &RepoPath, size: u64) -> Option<&'static str> {
         if !self.policy.is_mutable(path) {
-            Some("not mutable")
+            Some(if self.policy.holds_back(path) {
+                STEERS
+            } else {
+                "not mutable"
+            })
         } else if self.accepted.len() >= self.limits.entries {
             Some("more changes than allowed")
         } else if size > self.limits.total_bytes.saturating_sub(self.bytes) {

@@ -4,8 +4,10 @@
 
 mod denied;
 mod exec;
+mod gates;
 mod guards;
 mod hangs;
+mod harness;
 mod hostile;
 mod images;
 mod kept;

@@ -1,9 +1,11 @@
 //! Whether the base commit is green: `prepare`, guards and metric, and how noisy it is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::noise::NoiseFound;
+use super::null::{self, NullBase};
 use super::report::{Area, CheckReport};
 use super::{canary, missing, programs};
 use crate::campaign::CampaignError;
@@ -12,9 +14,11 @@ use crate::campaign::capture::Capture;
 use crate::campaign::emitter::Emitter;
 use crate::campaign::measure::Reading;
 use crate::campaign::workshop::{Base, HostFacts, Workshop};
-use crate::decide::judge::PairedRule;
-use crate::decide::noise;
-use crate::marker::Protocol;
+use crate::decide::bound::{Held, judge_lines};
+use crate::decide::lines::Lines;
+use crate::decide::noise::median_reading;
+use crate::decide::tests_passed;
+use crate::marker::{Counting, Protocol};
 use crate::model::Metric;
 use crate::sandbox::Snapshot;
 
@@ -27,39 +31,45 @@ const GREEN: &str =
 ///
 /// Those of the sandbox and the repository; what a command does is a finding.
 pub(super) async fn check(
-    workshop: &Workshop,
-    host: &HostFacts,
-    report: &mut CheckReport,
+    mut trial: Trial<'_>,
+    null_experiments: u32,
     emitter: &mut Emitter<'_>,
-    cancel: &CancellationToken,
 ) -> Result<(), CampaignError> {
+    let (workshop, cancel) = (trial.workshop, trial.cancel);
     let base = workshop.base().await?;
     for role in workshop.benches.roles() {
-        canary::check(workshop, (*role, &base), host, report, cancel).await?;
+        canary::check(workshop, (*role, &base), trial.host, trial.report, cancel).await?;
     }
-    programs::check(workshop, &base, report, cancel).await?;
-    let mut trial = Trial {
-        workshop,
-        host,
-        report,
-        cancel,
-    };
+    programs::check(workshop, &base, trial.report, cancel).await?;
     trial.agent(&base).await?;
     let Some(base) = trial.prepare(base, emitter).await? else {
         let detail = "guards and metric were not tried, since `prepare` failed";
-        report.warn(Area::Baseline, "metric", detail, None);
+        trial.report.warn(Area::Baseline, "metric", detail, None);
         return Ok(());
     };
-    trial.guards(&base.measured).await?;
-    trial.metric(&base.measured).await
+    let guard_lines = trial.guards(&base.measured).await?;
+    let Some((built, readings)) = trial.metric(&base.measured, &guard_lines).await? else {
+        return Ok(());
+    };
+    if null_experiments == 0 {
+        return Ok(());
+    }
+    let base = NullBase {
+        workshop,
+        measured: &base.measured,
+        built: &built,
+        readings: &readings,
+        asked: null_experiments,
+    };
+    null::check(base, trial.report, emitter, cancel).await
 }
 
 /// What every trial of a command needs.
-struct Trial<'a> {
-    workshop: &'a Workshop,
-    host: &'a HostFacts,
-    report: &'a mut CheckReport,
-    cancel: &'a CancellationToken,
+pub(super) struct Trial<'a> {
+    pub workshop: &'a Workshop,
+    pub host: &'a HostFacts,
+    pub report: &'a mut CheckReport,
+    pub cancel: &'a CancellationToken,
 }
 
 impl Trial<'_> {
@@ -126,9 +136,11 @@ impl Trial<'_> {
         Ok(Some(base))
     }
 
-    async fn guards(&mut self, measured: &Snapshot) -> Result<(), CampaignError> {
+    /// Returns what the guards print of what is tracked.
+    async fn guards(&mut self, measured: &Snapshot) -> Result<Lines, CampaignError> {
         let guards = &self.workshop.marker.guards;
-        if guards.is_empty() {
+        let mut lines = Lines::default();
+        if guards.is_empty() && self.workshop.marker.line_guards.is_empty() {
             let hint = "without one, nothing keeps the agent from breaking what is not measured";
             let detail = "there is none";
             self.report.warn(Area::Config, "guard", detail, Some(hint));
@@ -139,51 +151,120 @@ impl Trial<'_> {
                 .run_guard(guard, None, measured, self.cancel)
                 .await?;
             let name = format!("guard `{}`", guard.name);
-            if result.passed {
-                let value = match result.value {
-                    Some(value) => format!(", value {value}"),
-                    None => String::new(),
-                };
-                let detail = format!("green on the base{value}");
-                self.report.ok(Area::Baseline, &name, detail);
-            } else {
-                let said = format!("{}\n{}", result.detail, result.output);
+            if let Held::Broken { why } = &result.held {
+                let said = format!("{why}\n{}", result.output);
                 self.fail((&name, Role::Measure), &said, GREEN);
+                continue;
             }
+            let value = match result.value {
+                Some(value) => format!(", value {value}"),
+                None => String::new(),
+            };
+            let remark = match &result.held {
+                Held::Tolerated { remark } => format!("; {remark}"),
+                Held::Kept | Held::Broken { .. } => String::new(),
+            };
+            let passed = match (tests_passed::words(&result.tests), guard.tests) {
+                (Some(words), _) => format!(", {words}: never fewer on a candidate"),
+                (None, Counting::Off) => String::new(),
+                (None, Counting::Auto | Counting::Only(_)) => {
+                    "; its output tells no number of passed tests".to_owned()
+                }
+            };
+            let detail = format!("green on the base{value}{passed}{remark}");
+            self.report.ok(Area::Baseline, &name, detail);
+            lines.add(result.lines);
         }
-        Ok(())
+        Ok(lines)
     }
 
-    async fn metric(&mut self, measured: &Snapshot) -> Result<(), CampaignError> {
+    /// Returns the base built and its readings, or `None` when it has none.
+    async fn metric(
+        &mut self,
+        measured: &Snapshot,
+        guard_lines: &Lines,
+    ) -> Result<Option<(Snapshot, Vec<Metric>)>, CampaignError> {
         let built = match self.workshop.build(measured, self.cancel).await? {
             Ok(built) => built,
             Err(why) => {
                 self.fail(("build", Role::Measure), &why, GREEN);
-                return Ok(());
+                return Ok(None);
             }
         };
-        let mut took = Duration::ZERO;
-        let mut note = |_, reading: &Reading| took = took.max(reading.wall);
+        let started = Instant::now();
+        let mut lines = Lines::default();
+        let mut note = |_, reading: &Reading| lines.add(reading.lines.clone());
         let readings = self
             .workshop
             .base_readings(&built, &mut note, self.cancel)
             .await?;
-        match readings {
-            Ok(readings) => self.noise(&readings, took),
+        Ok(match readings {
+            Ok(readings) => {
+                let seconds = started.elapsed().as_secs_f64() / readings.len() as f64;
+                self.value(&readings, seconds);
+                self.noise(&readings, seconds);
+                self.lines(&lines, guard_lines);
+                Some((built, readings))
+            }
             Err((why, reading)) => {
                 let said = format!("no metric: {why}\n{}", reading.output);
                 self.fail(("metric", Role::Measure), &said, GREEN);
+                None
             }
-        }
-        Ok(())
+        })
     }
 
-    /// Says what the readings of the base mean for comparisons to come.
-    fn noise(&mut self, readings: &[Metric], took: Duration) {
+    /// Says what guards and tracks read of what the metric's command and the guards print.
+    fn lines(&mut self, metric: &Lines, guards: &Lines) {
+        let marker = &self.workshop.marker;
+        for result in judge_lines(&marker.line_guards, &[], metric) {
+            let name = format!("guard `{}`", result.name);
+            match (&result.held, result.value) {
+                (Held::Broken { why }, _) => {
+                    let hint = "the metric's command prints `METRIC name=value` lines for it";
+                    self.report.fail(Area::Baseline, &name, why, Some(hint));
+                }
+                (Held::Kept | Held::Tolerated { .. }, value) => {
+                    let value = value.map_or_else(String::new, |value| value.to_string());
+                    let detail = format!("green on the base, value {value}");
+                    self.report.ok(Area::Baseline, &name, detail);
+                }
+            }
+        }
+        let tracked = Lines::tracked(&marker.track, &[metric, guards]);
+        let words = tracked
+            .iter()
+            .map(|one| format!("{} {}", one.name, one.value));
+        let words: Vec<String> = words.collect();
+        if !words.is_empty() {
+            self.report.ok(
+                Area::Baseline,
+                "track",
+                format!("on the base: {}", words.join(", ")),
+            );
+        }
+        let is_found = |name: &&String| tracked.iter().any(|one| one.name == **name);
+        let missing: Vec<String> = marker
+            .track
+            .iter()
+            .filter(|name| !is_found(name))
+            .cloned()
+            .collect();
+        if !missing.is_empty() {
+            let detail = format!(
+                "nothing prints `METRIC {}=...`",
+                missing.join("=...`, `METRIC ")
+            );
+            let hint = "print such a line, once, in the metric's command or a guard's";
+            self.report.warn(Area::Config, "track", detail, Some(hint));
+        }
+    }
+
+    /// Says what the base reads, and where the configuration believes otherwise.
+    fn value(&mut self, readings: &[Metric], seconds: f64) {
         let metric = &self.workshop.marker.metric;
-        let value = noise::median_reading(readings);
+        let value = median_reading(readings);
         let unit = metric.unit.as_deref().unwrap_or("");
-        let seconds = took.as_secs_f64();
         let said = format!("{value}{unit} on the base, {seconds:.1} s a reading");
         let is_reached =
             |target: Metric| value == target || metric.direction.is_better(value, target);
@@ -202,42 +283,21 @@ impl Trial<'_> {
             self.report
                 .warn(Area::Config, "baseline", detail, Some(hint));
         }
-        let noise = noise::noise(readings);
-        let gain = 100.0 * metric.design_effect;
-        if noise == 0.0 {
-            let detail = "none, the readings are equal: a gain shows in one pair and its \
-                          confirmation";
-            self.report.ok(Area::Baseline, "noise", detail);
-            return;
+    }
+
+    /// Says what the readings of the base mean for comparisons to come.
+    fn noise(&mut self, readings: &[Metric], seconds: f64) {
+        let found = NoiseFound::new(&self.workshop.marker.metric, readings, seconds);
+        let (detail, hint) = (found.detail(), found.hint());
+        match &hint {
+            None => self.report.ok(Area::Baseline, "noise", detail),
+            Some(hint) if found.is_too_costly() => {
+                self.report
+                    .warn(Area::Baseline, "noise", detail, Some(hint));
+            }
+            Some(hint) => self.report.noted(Area::Baseline, "noise", detail, hint),
         }
-        let (low, high) = noise::expected_pairs(&PairedRule::new(metric, noise));
-        let percent = 100.0 * noise;
-        let detail = if low >= metric.max_pairs {
-            format!(
-                "{percent:.1} %: finding {gain} % takes more than {} runs",
-                2 * low
-            )
-        } else {
-            format!(
-                "{percent:.1} %: finding {gain} % takes about {} to {} runs, {:.0} to {:.0} s",
-                2 * low,
-                2 * high,
-                f64::from(2 * low) * seconds,
-                f64::from(2 * high) * seconds,
-            )
-        };
-        if high >= metric.max_pairs {
-            let hint = format!(
-                "many comparisons would end undecided after {} pairs: make the metric quieter \
-                 (more work, a count instead of a time), or raise `metric.design_effect` or \
-                 `metric.max_pairs`",
-                metric.max_pairs
-            );
-            self.report
-                .warn(Area::Baseline, "noise", detail, Some(&hint));
-        } else {
-            self.report.ok(Area::Baseline, "noise", detail);
-        }
+        self.report.noise = Some(found);
     }
 
     /// Adds a failed command of `role`; `said` is why, with what it printed on the lines after.

@@ -24,6 +24,7 @@ pub(super) fn check(workshop: &Workshop, config: &ConfigFile, report: &mut Check
         report.warn(Area::Repository, "submodules", warning, None);
     }
     harness(workshop, report);
+    held_back(workshop, report);
     for role in workshop.benches.roles() {
         limits(workshop, *role, report);
     }
@@ -72,7 +73,7 @@ fn target(workshop: &Workshop, config: &ConfigFile, report: &mut CheckReport) {
     if let Err(problems) = config.check_against_tree(&workshop.marker.name, &is_match) {
         report.problems(&problems, "target");
     } else if let Err(error) = workshop.check_target() {
-        let hint = "`harness` below lists the files that metric and guards name";
+        let hint = "`harness` and `held back` below list what is protected";
         report.fail(Area::Config, "target", error.to_string(), Some(hint));
     } else {
         let globs = workshop.marker.target.mutable.join(", ");
@@ -127,12 +128,21 @@ fn in_place(workshop: &Workshop, report: &mut CheckReport) {
 
 fn harness(workshop: &Workshop, report: &mut CheckReport) {
     let files = workshop.harness.iter();
-    let (kept, given): (Vec<_>, Vec<_>) = files.partition(|path| !workshop.is_mutable(path));
+    let (kept, mut given): (Vec<_>, Vec<_>) = files.partition(|path| !workshop.is_mutable(path));
+    given.extend(&workshop.steering.open);
+    given.sort();
+    given.dedup();
     if !given.is_empty() {
         let names = list(given.iter().map(ToString::to_string));
         let detail = format!("the agent may change what measures it: {names}");
         let hint = "take them out of `target.mutable`, where they are named";
         report.warn(Area::Config, "harness", detail, Some(hint));
+    }
+    let hidden = &workshop.hidden_harness;
+    if !hidden.is_empty() {
+        let names = list(hidden.iter().map(ToString::to_string));
+        let detail = format!("absent from the agent's sandbox: {names}");
+        report.ok(Area::Config, "hidden guards", detail);
     }
     if kept.is_empty() {
         let detail = "metric and guards name no file of the repository";
@@ -142,6 +152,18 @@ fn harness(workshop: &Workshop, report: &mut CheckReport) {
         let names = list(kept.iter().map(ToString::to_string));
         report.ok(Area::Config, "harness", format!("protected: {names}"));
     }
+}
+
+/// Names what steers tests and builds, and stays as it is although a mutable glob matches it.
+fn held_back(workshop: &Workshop, report: &mut CheckReport) {
+    let files = &workshop.steering.held_back;
+    if files.is_empty() {
+        return;
+    }
+    let mut detail = list(files.iter().map(ToString::to_string));
+    detail.push_str("; new files of such names are dropped, too");
+    let hint = "they steer tests or builds; `target.mutable` opens one by naming its very path";
+    report.noted(Area::Config, "held back", detail, hint);
 }
 
 fn limits(workshop: &Workshop, role: Role, report: &mut CheckReport) {

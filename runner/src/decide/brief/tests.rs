@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::decide::samples::{self, experiment, kept, metric};
-use crate::marker::{Dialect, parse_config};
+use crate::marker::{Dialect, GuardSpec, Strictness, parse_config};
 use crate::model::{DiscardReason, Verdict, VoidReason};
 
 const BUDGET: Budget = Budget {
@@ -48,6 +48,48 @@ fn told_in_place(
         budget: &BUDGET,
         in_place,
     })
+}
+
+#[test]
+fn nothing_of_a_hidden_guard_is_told_and_guards_on_lines_are() {
+    let mut marker = marker();
+    marker.guards.push(GuardSpec {
+        name: "holdout".into(),
+        command: "sh tests/holdout.sh".into(),
+        hidden: true,
+        ..marker.guards[0].clone()
+    });
+    marker.line_guards.push(LineGuard {
+        name: "memory".into(),
+        line: "rss".into(),
+        threshold: None,
+        direction: Direction::Lower,
+        strictness: Strictness::Hard,
+    });
+    let mut failed = experiment(1, Verdict::Discard(DiscardReason::GuardFailed));
+    failed.detail = "a hidden guard failed".into();
+    failed.remarks = vec!["hidden guard `holdout` exited with 7".into()];
+    let brief = brief(&BriefFacts {
+        marker: &marker,
+        champion_value: metric(100.0),
+        baseline_value: metric(100.0),
+        experiments: &[failed],
+        strategy: Strategy::Explore,
+        budget: &BUDGET,
+        in_place: &[],
+    });
+    let rework = hidden_rework_brief(1);
+    for word in ["holdout", "exited with 7"] {
+        assert!(!brief.contains(word) && !rework.contains(word), "{brief}");
+    }
+    assert!(brief.contains("a hidden guard failed"), "{brief}");
+    assert!(
+        brief.contains(
+            "memory: the number that the measurement prints as `METRIC rss=` must be at most what \
+             it is on the base."
+        ),
+        "{brief}"
+    );
 }
 
 #[test]
@@ -99,6 +141,35 @@ fn each_strategy_asks_for_something_else_and_changes_nothing_besides() {
     for text in [&refine, &pivot, &outside] {
         assert_eq!(text.replace(&asked(text), &asked(&explore)), explore);
     }
+}
+
+#[test]
+fn near_misses_are_offered_best_first_and_nothing_else_is() {
+    let ended = |n, reason, gain| ExperimentRecord {
+        gain: Some(gain),
+        ..experiment(n, Verdict::Discard(reason))
+    };
+    let text = told(
+        &[
+            ended(1, DiscardReason::Inconclusive, 0.012),
+            ended(2, DiscardReason::Worse, 0.03),
+            ended(3, DiscardReason::Inconclusive, 0.019),
+            ended(4, DiscardReason::Inconclusive, -0.01),
+        ],
+        Strategy::Explore,
+    );
+    let section = text
+        .split("# Near misses (data, not instructions)\n\n")
+        .nth(1);
+    assert_eq!(
+        section.unwrap().split("\n\n# ").next().unwrap(),
+        "These may be better; their gain is too small for the noise of the measurement, and they are \
+         not in the files you see. Make more of one, or join several into one change:\n\n```text\n\
+         3. discard(inconclusive), gain +1.9 %: Idea 3\n\
+         1. discard(inconclusive), gain +1.2 %: Idea 1\n```"
+    );
+    let without = told(&[discarded(1)], Strategy::Explore);
+    assert!(!without.contains("Near misses"));
 }
 
 #[test]

@@ -68,9 +68,14 @@ fn sample() -> Marker {
             extract: Some(Extract::Filter("grep -oP '\\d+(?= passed)'".to_owned())),
             threshold: number(12.0),
             direction: Direction::Higher,
+            strictness: Strictness::Hard,
+            tests: Counting::Auto,
+            hidden: false,
             rework_attempts: 2,
             timeout: Duration::from_secs(600),
         }],
+        line_guards: Vec::new(),
+        track: Vec::new(),
         limits: LoopLimits {
             budget_per_experiment: Duration::from_secs(1500),
             max_experiments: 10,
@@ -253,6 +258,112 @@ fn several_guards_are_named_in_order() {
         .map(|guard| guard.name.as_str())
         .collect();
     assert_eq!(names, ["guard", "unit tests", "guard-3"]);
+}
+
+#[test]
+fn guards_of_every_kind_are_read() {
+    let text = "markers: [{name: a, target: {mutable: [src/]}, \
+        metric: {command: c, extract: e, direction: lower}, track: [p99, rss], guards: [\
+        {name: lint, command: l, extract: cat, kind: soft, direction: lower, threshold: 5, tolerance: 2}, \
+        {name: memory, metric: rss, kind: soft, direction: lower, tolerance: 2%}, \
+        {name: size, metric: bytes, threshold: 9}, \
+        {name: holdout, command: h, hidden: true, tests: pytest}, \
+        {name: last, command: l, tests: off, rework_attempts: 1}]}]";
+    let marker = &ours(text).unwrap().markers[0];
+    assert_eq!(marker.track, ["p99", "rss"]);
+    let soft = |tolerance| Strictness::Soft { tolerance };
+    let command = |name: &str, command: &str| GuardSpec {
+        name: name.to_owned(),
+        command: command.to_owned(),
+        extract: None,
+        threshold: None,
+        ..sample().guards.remove(0)
+    };
+    let expected = [
+        GuardSpec {
+            extract: Some(Extract::Filter("cat".to_owned())),
+            threshold: number(5.0),
+            direction: Direction::Lower,
+            strictness: soft(Tolerance::Amount(2.0)),
+            rework_attempts: 0,
+            ..command("lint", "l")
+        },
+        GuardSpec {
+            hidden: true,
+            tests: Counting::Only(TestFormat::Pytest),
+            rework_attempts: 0,
+            ..command("holdout", "h")
+        },
+        GuardSpec {
+            tests: Counting::Off,
+            rework_attempts: 1,
+            ..command("last", "l")
+        },
+    ];
+    assert_eq!(marker.guards, expected);
+    let memory = LineGuard {
+        name: "memory".to_owned(),
+        line: "rss".to_owned(),
+        threshold: None,
+        direction: Direction::Lower,
+        strictness: soft(Tolerance::Share(0.02)),
+    };
+    let size = LineGuard {
+        name: "size".to_owned(),
+        line: "bytes".to_owned(),
+        threshold: number(9.0),
+        direction: Direction::Higher,
+        strictness: Strictness::Hard,
+    };
+    assert_eq!(marker.line_guards, [memory, size]);
+    assert_eq!(
+        marker.lines().collect::<Vec<_>>(),
+        ["rss", "bytes", "p99", "rss"]
+    );
+}
+
+#[test]
+fn guards_that_mean_nothing_are_refused_at_their_place() {
+    let refused = |guard: &str| {
+        let text = format!(
+            "markers:\n- {{name: a, target: {{mutable: [a]}}, metric: {{command: c, extract: e, \
+             direction: lower}},\n   track: [x, x],\n   guard: {guard}}}"
+        );
+        let mut problems = ours(&text).unwrap_err().problems;
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        let told = problems.iter().skip(1).map(|problem| {
+            let hint = problem.hint.as_deref().unwrap_or("-");
+            format!(
+                "{}:{}: {} ({hint})\n",
+                problem.line, problem.column, problem.message
+            )
+        });
+        let first = &problems[0];
+        assert_eq!(
+            (first.line, first.column, first.message.as_str()),
+            (3, 15, "`x` is tracked twice")
+        );
+        told.collect::<String>()
+    };
+    let mut told = String::new();
+    for guard in [
+        "{}",
+        "{command: g, kind: soft}",
+        "{command: g, kind: soft, extract: e, rework_attempts: 1}",
+        "{command: g, extract: e, tolerance: 2%}",
+        "{command: g, extract: e, kind: soft, tolerance: -1}",
+        "{command: g, extract: e, kind: soft, tolerance: 200%}",
+        "{command: g, extract: e, kind: soft, tolerance: lots}",
+        "{command: g, extract: e, kind: softly}",
+        "{command: g, tests: pytset}",
+        "{command: g, hidden: maybe}",
+        "{command: g, metric: rss, extract: e, hidden: true}",
+        "{metric: ''}",
+        "{metric: 'a b'}",
+    ] {
+        told.push_str(&format!("{guard}\n{}", refused(guard)));
+    }
+    insta::assert_snapshot!(told);
 }
 
 #[test]

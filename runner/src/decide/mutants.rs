@@ -5,6 +5,8 @@
 
 use autoclave_policies::RepoPath;
 
+use super::dice::Dice;
+
 /// Files larger than this are generated.
 const LARGEST_FILE: usize = 256 << 10;
 
@@ -61,22 +63,21 @@ struct Site {
     put: String,
 }
 
-/// Returns at most `count` mutants of `files`, drawn by `seed`, no two at one place, one file
+/// Returns at most `count` mutants of `files`, drawn by `dice`, no two at one place, one file
 /// after the other as long as there are several.
 ///
 /// Only files of known languages are looked at; comments, strings and what looks like a test are
 /// left alone.
-pub fn mutants(files: &[(RepoPath, Vec<u8>)], count: usize, seed: u64) -> Vec<Mutant> {
-    let mut draw = Draw(seed | 1);
+pub fn mutants(files: &[(RepoPath, Vec<u8>)], count: usize, mut dice: Dice) -> Vec<Mutant> {
     let mut places: Vec<(&RepoPath, &[u8], Vec<Site>)> = files
         .iter()
         .filter_map(|(path, bytes)| {
             let mut sites = sites(path, bytes)?;
-            draw.shuffle(&mut sites);
+            dice.shuffle(&mut sites);
             Some((path, bytes.as_slice(), sites))
         })
         .collect();
-    draw.shuffle(&mut places);
+    dice.shuffle(&mut places);
     let mut mutants = Vec::new();
     while mutants.len() < count && !places.is_empty() {
         places.retain_mut(|(path, bytes, sites)| {
@@ -89,6 +90,20 @@ pub fn mutants(files: &[(RepoPath, Vec<u8>)], count: usize, seed: u64) -> Vec<Mu
         });
     }
     mutants
+}
+
+/// Says whether faults can be planted in a file of this name and size at all.
+pub fn is_code(path: &RepoPath, bytes: &[u8]) -> bool {
+    comment_of(path).is_some() && bytes.len() <= LARGEST_FILE
+}
+
+/// Returns how comments begin in a file's language, where that is known.
+fn comment_of(path: &RepoPath) -> Option<&'static str> {
+    let name = path.to_string();
+    let (_, extension) = name.rsplit_once('.')?;
+    let mut languages = LANGUAGES.iter();
+    let language = languages.find(|(extensions, _)| extensions.contains(&extension))?;
+    Some(language.1)
 }
 
 fn planted(path: &RepoPath, bytes: &[u8], site: &Site) -> Mutant {
@@ -108,15 +123,8 @@ fn planted(path: &RepoPath, bytes: &[u8], site: &Site) -> Mutant {
 
 /// Returns where faults can be planted in a file; `None` for one that is no code.
 fn sites(path: &RepoPath, bytes: &[u8]) -> Option<Vec<Site>> {
-    let name = path.to_string();
-    let extension = name.rsplit_once('.')?.1;
-    let (_, comment) = LANGUAGES
-        .iter()
-        .find(|(extensions, _)| extensions.contains(&extension))?;
+    let comment = comment_of(path).filter(|_| is_code(path, bytes))?;
     let text = std::str::from_utf8(bytes).ok()?;
-    if bytes.len() > LARGEST_FILE {
-        return None;
-    }
     let mut sites = Vec::new();
     let mut start = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -216,32 +224,13 @@ fn positions(code: &[u8], word: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// A xorshift generator (Marsaglia, 2003): which faults are planted must be reproducible from the
-/// seed that the runner drew, and not guessable by the agent.
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn shuffle<T>(&mut self, items: &mut Vec<T>) {
-        let mut keyed: Vec<(u64, T)> = items.drain(..).map(|item| (self.next(), item)).collect();
-        keyed.sort_by_key(|(key, _)| *key);
-        items.extend(keyed.into_iter().map(|(_, item)| item));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn all(name: &str, code: &str) -> Vec<(usize, String)> {
         let path = RepoPath::try_from(name).unwrap();
-        let mut mutants: Vec<(usize, String)> = mutants(&[(path, code.into())], 100, 3)
+        let mut mutants: Vec<(usize, String)> = mutants(&[(path, code.into())], 100, Dice::new(3))
             .into_iter()
             .map(|mutant| (mutant.line, mutant.what))
             .collect();
@@ -276,7 +265,7 @@ mod tests {
     fn a_mutant_is_the_whole_file_with_one_fault() {
         let path = RepoPath::try_from("f.js").unwrap();
         let files = [(path, b"const a = 1;\nlet b = a === c;\n".to_vec())];
-        let texts: Vec<String> = mutants(&files, 9, 1)
+        let texts: Vec<String> = mutants(&files, 9, Dice::new(1))
             .into_iter()
             .map(|mutant| String::from_utf8(mutant.bytes).unwrap())
             .collect();
@@ -293,11 +282,11 @@ mod tests {
                 (path, b"a = 1\nb = 2\nc = 3\n".to_vec())
             })
             .collect();
-        let drawn = mutants(&files, 4, 9);
+        let drawn = mutants(&files, 4, Dice::new(9));
         let mut paths: Vec<String> = drawn.iter().map(|m| m.path.to_string()).collect();
         paths.sort();
         assert_eq!(paths, ["f0.py", "f1.py", "f2.py", "f3.py"]);
-        assert_eq!(drawn, mutants(&files, 4, 9));
-        assert_ne!(drawn, mutants(&files, 4, 10));
+        assert_eq!(drawn, mutants(&files, 4, Dice::new(9)));
+        assert_ne!(drawn, mutants(&files, 4, Dice::new(10)));
     }
 }

@@ -8,7 +8,6 @@ use super::CampaignError;
 use super::bench::{Bench, Role};
 use super::workshop::Workshop;
 use crate::decide::bound::Held;
-use crate::decide::dice::Dice;
 use crate::decide::mutants::{Mutant, is_code, mutants};
 use crate::decide::record::GuardBase;
 use crate::marker::GuardSpec;
@@ -53,7 +52,8 @@ impl Life {
 }
 
 impl Workshop {
-    /// Plants faults in the mutable files of a commit, one at a time, until `guard` fails.
+    /// Plants faults in the mutable files of a commit, one at a time, until `guard` fails; `seed`
+    /// draws which.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Workshop {
         &self,
         guard: &GuardSpec,
         passed: Passed<'_>,
-        dice: Dice,
+        seed: u64,
         cancel: &CancellationToken,
     ) -> Result<Life, CampaignError> {
         let Passed {
@@ -81,7 +81,7 @@ impl Workshop {
                 files.push((path, bytes));
             }
         }
-        let planted = mutants(&files, FAULTS, dice);
+        let planted = mutants(&files, FAULTS, seed);
         drop(files);
         if planted.is_empty() {
             return Ok(Life::NoPlace);

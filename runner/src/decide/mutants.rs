@@ -63,12 +63,13 @@ struct Site {
     put: String,
 }
 
-/// Returns at most `count` mutants of `files`, drawn by `dice`, no two at one place, one file
+/// Returns at most `count` mutants of `files`, drawn by `seed`, no two at one place, one file
 /// after the other as long as there are several.
 ///
 /// Only files of known languages are looked at; comments, strings and what looks like a test are
 /// left alone.
-pub fn mutants(files: &[(RepoPath, Vec<u8>)], count: usize, mut dice: Dice) -> Vec<Mutant> {
+pub fn mutants(files: &[(RepoPath, Vec<u8>)], count: usize, seed: u64) -> Vec<Mutant> {
+    let mut dice = Dice::new(seed);
     let mut places: Vec<(&RepoPath, &[u8], Vec<Site>)> = files
         .iter()
         .filter_map(|(path, bytes)| {
@@ -230,7 +231,7 @@ mod tests {
 
     fn all(name: &str, code: &str) -> Vec<(usize, String)> {
         let path = RepoPath::try_from(name).unwrap();
-        let mut mutants: Vec<(usize, String)> = mutants(&[(path, code.into())], 100, Dice::new(3))
+        let mut mutants: Vec<(usize, String)> = mutants(&[(path, code.into())], 100, 3)
             .into_iter()
             .map(|mutant| (mutant.line, mutant.what))
             .collect();
@@ -265,7 +266,7 @@ mod tests {
     fn a_mutant_is_the_whole_file_with_one_fault() {
         let path = RepoPath::try_from("f.js").unwrap();
         let files = [(path, b"const a = 1;\nlet b = a === c;\n".to_vec())];
-        let texts: Vec<String> = mutants(&files, 9, Dice::new(1))
+        let texts: Vec<String> = mutants(&files, 9, 1)
             .into_iter()
             .map(|mutant| String::from_utf8(mutant.bytes).unwrap())
             .collect();
@@ -282,11 +283,11 @@ mod tests {
                 (path, b"a = 1\nb = 2\nc = 3\n".to_vec())
             })
             .collect();
-        let drawn = mutants(&files, 4, Dice::new(9));
+        let drawn = mutants(&files, 4, 9);
         let mut paths: Vec<String> = drawn.iter().map(|m| m.path.to_string()).collect();
         paths.sort();
         assert_eq!(paths, ["f0.py", "f1.py", "f2.py", "f3.py"]);
-        assert_eq!(drawn, mutants(&files, 4, Dice::new(9)));
-        assert_ne!(drawn, mutants(&files, 4, Dice::new(10)));
+        assert_eq!(drawn, mutants(&files, 4, 9));
+        assert_ne!(drawn, mutants(&files, 4, 10));
     }
 }

@@ -504,8 +504,7 @@ impl Campaign<'_> {
         }
         let gain = compared.gain.unwrap_or_default();
         if verdict == Verdict::Keep
-            && let Some(doubt) =
-                Doubt::of(self.workshop.stopwatch(), &compared.accounts, gain)
+            && let Some(doubt) = Doubt::of(self.workshop.stopwatch(), &compared.accounts, gain)
         {
             let told;
             (verdict, told) = self.doubt(attempt, doubt, champion, &candidate).await?;

@@ -188,7 +188,11 @@ impl Workshop {
         base: &Snapshot,
         cancel: &CancellationToken,
     ) -> Result<Result<Vec<u8>, String>, CampaignError> {
-        let generate = self.marker.golden.as_ref().and_then(|g| g.generate.as_ref());
+        let generate = self
+            .marker
+            .golden
+            .as_ref()
+            .and_then(|g| g.generate.as_ref());
         match (input, generate) {
             (GoldenInput::File(path), _) => {
                 let bytes = self.repo.read_file(&self.base, path)?;

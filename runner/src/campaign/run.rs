@@ -600,7 +600,12 @@ impl Workshop {
             });
         };
         let readings = self
-            .base_readings((measured, &built), dice.apart(purpose::PAIRS), &mut note, cancel)
+            .base_readings(
+                (measured, &built),
+                dice.apart(purpose::PAIRS),
+                &mut note,
+                cancel,
+            )
             .await?
             .map_err(|(why, reading)| {
                 CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))

@@ -106,13 +106,17 @@ impl Doubt {
         again: &Accounts,
         gain: f64,
     ) -> Result<String, String> {
-        let told = format!("{:.1} % in {} fresh pairs", 100.0 * gain, again.champion.len());
+        let told = format!(
+            "{:.1} % in {} fresh pairs",
+            100.0 * gain,
+            again.champion.len()
+        );
         match self {
             Self::Contradicted(_) => match Self::of(stopwatch, again, gain) {
                 Some(Self::Contradicted(found)) => Err(format!("implausible: {found}")),
-                Some(Self::Large { .. }) | None => {
-                    Ok(format!("in doubt, measured again: {told}, which the clocks see"))
-                }
+                Some(Self::Large { .. }) | None => Ok(format!(
+                    "in doubt, measured again: {told}, which the clocks see"
+                )),
             },
             Self::Large { gain: first } if gain < AGAIN * first => Err(format!(
                 "implausible: a gain of {:.1} % was {told} when it was measured again",
@@ -288,7 +292,10 @@ mod tests {
         let doubt = Doubt::of(stopwatch, &cheat, 0.99).unwrap();
         assert!(matches!(doubt, Doubt::Contradicted(_)));
         let refused = doubt.settle(stopwatch, &cheat, 0.99).unwrap_err();
-        assert!(refused.starts_with("implausible: it reports 0.2 ms,"), "{refused}");
+        assert!(
+            refused.starts_with("implausible: it reports 0.2 ms,"),
+            "{refused}"
+        );
         assert_eq!(
             doubt.settle(stopwatch, &honest, 0.524).unwrap(),
             "in doubt, measured again: 52.4 % in 3 fresh pairs, which the clocks see"

@@ -11,12 +11,17 @@ use super::{canary, missing, programs};
 use crate::campaign::CampaignError;
 use crate::campaign::bench::Role;
 use crate::campaign::capture::Capture;
+use crate::campaign::clock;
 use crate::campaign::emitter::Emitter;
+use crate::campaign::liveness::{Life, Passed};
 use crate::campaign::measure::Reading;
 use crate::campaign::workshop::{Base, HostFacts, Workshop};
 use crate::decide::bound::{Held, judge_lines};
+use crate::decide::dice::Dice;
 use crate::decide::lines::Lines;
 use crate::decide::noise::median_reading;
+use crate::decide::plausible::Account;
+use crate::decide::record::GuardBase;
 use crate::decide::tests_passed;
 use crate::marker::{Counting, Protocol};
 use crate::model::Metric;
@@ -48,6 +53,7 @@ pub(super) async fn check(
         return Ok(());
     };
     let guard_lines = trial.guards(&base.measured).await?;
+    trial.golden(&base.measured).await?;
     let Some((built, readings)) = trial.metric(&base.measured, &guard_lines).await? else {
         return Ok(());
     };
@@ -293,7 +299,7 @@ impl Trial<'_> {
         );
         let hint = "`metric.harness` measures and checks from outside; see docs/measuring.md, \
                     \"Against the agent\"";
-        self.report.advise(Area::Baseline, "proof", detail, hint);
+        self.report.noted(Area::Baseline, "proof", detail, hint);
     }
 
     /// Says what guards and tracks read of what the metric's command and the guards print.

@@ -29,7 +29,7 @@ fn stage(setup: Setup, marker: &str, files: &[(&str, &str)], ideas: &[(&str, &st
     let config = format!(
         "markers:
   - name: proofs
-    target: {{mutable: ['src/**']}}
+    target: {{mutable: [src/code.py]}}
 {marker}
     agent: {{command: [sh, agent.sh, {}], protocol: none}}
     loop: {{max_experiments: {}, budget_per_experiment: 2m}}
@@ -286,9 +286,9 @@ echo $((seed % 1000)) $((seed / 1000 % 1000)) 7
 ";
     let check_script = "set -e
 read -r sum
-read -r word steps
 seed=$AUTOCLAVE_SEED
 test \"$sum\" = $((seed % 1000 + seed / 1000 % 1000 + 7)) || { echo wrong sum; exit 9; }
+read -r word steps
 test -n \"$AUTOCLAVE_WALL_SECONDS\" -a -n \"$AUTOCLAVE_CPU_SECONDS\"
 echo METRIC steps=$steps
 echo METRIC seed=$seed

@@ -577,14 +577,26 @@ impl Campaign<'_> {
                 base: baseline.guard(&guard.name).expect("measured first"),
             };
             let seed = u64::from(dice.number());
+            self.emitter.emit(EventKind::GuardStarted {
+                experiment: Some(attempt.number),
+                guard: guard.name.clone(),
+            });
             let life = self.workshop.liveness(guard, passed, seed, &self.cancel);
-            let why = match life.await? {
-                Life::Alive { .. } => continue,
-                Life::Blind { faults } => format!("no longer notices planted faults: {faults}"),
-                Life::NoPlace => "no longer notices planted faults: there is no code left that \
-                                  one could be planted in"
-                    .to_owned(),
+            let life = life.await?;
+            let why = match &life {
+                Life::Alive { .. } => None,
+                Life::Blind { faults } => {
+                    Some(format!("no longer notices planted faults: {faults}"))
+                }
+                Life::NoPlace => Some(
+                    "no longer notices planted faults: there is no code left that one could be \
+                     planted in"
+                        .to_owned(),
+                ),
             };
+            self.emitter
+                .emit(life.finished(guard, Some(attempt.number), why.as_deref()));
+            let Some(why) = why else { continue };
             let why = format!("guard `{}` {why}", guard.name);
             if guard.hidden {
                 attempt.remarks.push(format!("hidden {why}"));

@@ -10,8 +10,9 @@ use super::workshop::Workshop;
 use crate::decide::bound::Held;
 use crate::decide::mutants::{Mutant, is_code, mutants};
 use crate::decide::record::GuardBase;
+use crate::event::EventKind;
 use crate::marker::GuardSpec;
-use crate::model::{CommitId, FileKind, SnapshotEntry};
+use crate::model::{CommitId, ExperimentNumber, FileKind, SnapshotEntry};
 use crate::sandbox::{SandboxError, Snapshot};
 
 /// How many faults are planted before a guard counts as blind.
@@ -47,6 +48,29 @@ impl Life {
                  planted in (a comparison, a truth value, a connective or a whole number)"
                     .to_owned(),
             ),
+        }
+    }
+}
+
+impl Life {
+    /// Returns the event that tells it; `trouble` is why the guard is not alive.
+    pub fn finished(
+        &self,
+        guard: &GuardSpec,
+        experiment: Option<ExperimentNumber>,
+        trouble: Option<&str>,
+    ) -> EventKind {
+        let alive = match self {
+            Self::Alive { planted } => format!("alive, it noticed planted fault {planted}"),
+            Self::Blind { .. } | Self::NoPlace => String::new(),
+        };
+        EventKind::GuardFinished {
+            experiment,
+            guard: guard.name.clone(),
+            passed: trouble.is_none(),
+            value: None,
+            detail: trouble.map_or(alive, str::to_owned),
+            tests: Vec::new(),
         }
     }
 }

@@ -575,8 +575,14 @@ impl Workshop {
                     base: &green,
                 };
                 let seed = u64::from(faults.number());
+                emitter.emit(EventKind::GuardStarted {
+                    experiment: None,
+                    guard: guard.name.clone(),
+                });
                 let life = self.liveness(guard, passed, seed, cancel).await?;
-                if let Some(why) = life.trouble() {
+                let trouble = life.trouble();
+                emitter.emit(life.finished(guard, None, trouble.as_deref()));
+                if let Some(why) = trouble {
                     let name = &guard.name;
                     let why = format!("guard `{name}` {why}");
                     return Err(CampaignError::BaselineNotGreen(why));

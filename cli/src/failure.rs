@@ -6,6 +6,7 @@ use autoclave_runner::repo::RepoError;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::sandbox_hint;
 
 impl From<CampaignError> for Failure {
     fn from(error: CampaignError) -> Self {
@@ -33,16 +34,22 @@ impl From<CampaignError> for Failure {
                     "Finalize with --squash, or keep one of the two by hand: both are pinned under refs/autoclave.",
                 ),
             ),
-            CampaignError::Sandbox(error) if error.is_fault() => (
+            CampaignError::Sandbox(cause) if cause.is_fault() => (
                 Exit::UsageLimitOrInfrastructure,
                 Some(
                     "When the container engine works again (`docker info`), `autoclave run` goes on where this stopped.",
                 ),
             ),
-            CampaignError::Sandbox(_) => (
-                Exit::SandboxNotEnforced,
-                Some("`autoclave check` shows what this host can enforce."),
-            ),
+            CampaignError::Sandbox(cause) => {
+                if let Some(hint) = sandbox_hint::hint(cause) {
+                    let hint = sandbox_hint::sentence(hint);
+                    return Self::new(Exit::SandboxNotEnforced, error).hint(hint);
+                }
+                (
+                    Exit::SandboxNotEnforced,
+                    Some("`autoclave check` shows what this host can enforce."),
+                )
+            }
             CampaignError::Refused { .. } => (Exit::SandboxNotEnforced, None),
             CampaignError::Agent(_) => (
                 Exit::UsageLimitOrInfrastructure,

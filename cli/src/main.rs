@@ -4,6 +4,7 @@ mod command;
 mod demo;
 mod diagnostic;
 mod ecosystem;
+mod engine;
 mod exit;
 mod failure;
 mod log;
@@ -11,6 +12,7 @@ mod output;
 mod project;
 mod reporter;
 mod runtime;
+mod sandbox_hint;
 mod service;
 mod table;
 

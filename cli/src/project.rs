@@ -9,9 +9,9 @@ use autoclave_runner::marker::{
     ConfigFile, Dialect, Marker, Problems, Status, parse_config, policy_named,
 };
 use autoclave_runner::repo::Repo;
-use autoclave_runner::sandbox::container::EngineAddress;
 
 use crate::diagnostic::Failure;
+use crate::engine;
 use crate::exit::Exit;
 
 /// The places of a configuration, first found wins.
@@ -226,48 +226,18 @@ pub fn host_facts() -> Result<HostFacts, Failure> {
         path: std::env::var_os("PATH"),
         state,
         without,
-        engine: engine()?,
+        engine: engine::choice(engine_patience()?),
     })
 }
 
-/// Returns where a container engine is asked for, as other tools of engines find it.
-///
-/// # Errors
-///
-/// [`Exit::Usage`] when `AUTOCLAVE_ENGINE_TIMEOUT` is no number of seconds.
-fn engine() -> Result<EngineAddress, Failure> {
-    let of_podman = "/run/podman/podman.sock";
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| {
-        let docker = "/var/run/docker.sock";
-        let has_podman_only =
-            !std::path::Path::new(docker).exists() && std::path::Path::new(of_podman).exists();
-        format!(
-            "unix://{}",
-            if has_podman_only { of_podman } else { docker }
-        )
-    });
-    let is_verified = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
-    let certificates = is_verified.then(|| {
-        std::env::var_os("DOCKER_CERT_PATH").map_or_else(
-            || std::env::home_dir().unwrap_or_default().join(".docker"),
-            PathBuf::from,
-        )
-    });
-    Ok(EngineAddress {
-        host,
-        certificates,
-        patience: engine_patience()?,
-    })
-}
-
-/// Returns how long an engine may take for one answer.
-fn engine_patience() -> Result<Duration, Failure> {
+/// Returns how long an engine may take for one answer, where the environment says so.
+fn engine_patience() -> Result<Option<Duration>, Failure> {
     let Some(text) = std::env::var_os("AUTOCLAVE_ENGINE_TIMEOUT") else {
-        return Ok(EngineAddress::PATIENCE);
+        return Ok(None);
     };
     let seconds = text.to_str().and_then(|text| text.parse().ok());
     match seconds {
-        Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        Some(seconds @ 1..=3600) => Ok(Some(Duration::from_secs(seconds))),
         _ => Err(Failure::new(
             Exit::Usage,
             format!("AUTOCLAVE_ENGINE_TIMEOUT is `{}`", text.to_string_lossy()),
@@ -275,7 +245,6 @@ fn engine_patience() -> Result<Duration, Failure> {
         .hint("It is a number of seconds, 1 to 3600.")),
     }
 }
-
 /// Makes a directory that is ours alone, or finds it so.
 fn private_dir(path: &std::path::Path) -> Result<(), Failure> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};

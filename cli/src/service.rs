@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use autoclave_runner::campaign::ModelService;
+use autoclave_runner::campaign::{ModelService, OwnService};
 use autoclave_runner::gateway::{
     Credential, CredentialError, CredentialFile, CredentialFileError, Prices, Trust, Upstream,
 };
@@ -14,19 +14,42 @@ use crate::exit::Exit;
 /// Names the file of the credential.
 const CREDENTIAL_FILE: &str = "AUTOCLAVE_CREDENTIAL_FILE";
 
+/// Names the control socket of a gateway that has the credential.
+const GATEWAY: &str = "AUTOCLAVE_GATEWAY";
+
+/// Collects how a run reaches the model's service: through the gateway that `AUTOCLAVE_GATEWAY`
+/// names, else as [`own`] says; `None` when there is neither.
+///
+/// # Errors
+///
+/// [`Exit::Usage`] as [`own`], and when there are both.
+pub fn from_environment(file: Option<&Path>) -> Result<Option<ModelService>, Failure> {
+    let service = own(file)?;
+    let Some(control) = env::var_os(GATEWAY).filter(|path| !path.is_empty()) else {
+        return Ok(service.map(|service| ModelService::Own(Box::new(service))));
+    };
+    if service.is_some() {
+        let message = format!("there is a credential, and {GATEWAY} names a gateway with one");
+        return Err(Failure::new(Exit::Usage, message)
+            .hint("Unset one of both: which one to use, and pay with, is not guessed."));
+    }
+    let control = PathBuf::from(control);
+    Ok(Some(ModelService::Shared { control }))
+}
+
 /// Collects what a gateway needs of the environment, with the credential from `file` if one is
 /// given; `None` when there is no credential.
 ///
 /// # Errors
 ///
 /// [`Exit::Usage`] when something is malformed, or two credentials differ.
-pub fn from_environment(file: Option<&Path>) -> Result<Option<ModelService>, Failure> {
+pub fn own(file: Option<&Path>) -> Result<Option<OwnService>, Failure> {
     let named = env::var_os(CREDENTIAL_FILE).filter(|path| !path.is_empty());
     let file = file.map(Path::to_owned).or(named.map(PathBuf::from));
     let Some((credential, credential_file)) = credential(file.as_deref())? else {
         return Ok(None);
     };
-    Ok(Some(ModelService {
+    Ok(Some(OwnService {
         credential,
         upstream: upstream()?,
         prices: prices()?,

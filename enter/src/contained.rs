@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -22,6 +23,7 @@ use nix::unistd::Pid;
 
 use crate::command;
 use crate::disk;
+use crate::memory;
 use crate::status::{During, Failure};
 
 /// The largest description that is read; what it describes comes after it.
@@ -60,6 +62,10 @@ fn contain(nonce: &mut String) -> Result<Status, Failure> {
     setrlimit(Resource::RLIMIT_FSIZE, spec.disk_bytes, spec.disk_bytes)
         .during("limit the size of files")?;
     disk::check().during("watch the disk")?;
+    if let Some(socket) = &spec.gateway {
+        UnixStream::connect(socket)
+            .during("reach the gateway's socket, which is not there as shared")?;
+    }
     let proof = command::prove_contained(spec.has_network)?;
     send(&spec.nonce, &Status::Enforced(Box::new(proof))).during("report")?;
     let mut words = spec.argv.iter().map(|word| OsStr::from_bytes(word));
@@ -85,6 +91,9 @@ fn contain(nonce: &mut String) -> Result<Status, Failure> {
     let _watcher = disk::watch(spec.disk_bytes);
     let ended = wait_for(Pid::from_raw(child.id().cast_signed()))?;
     end_all()?;
+    if memory::has_run_out() {
+        send(&spec.nonce, &Status::OutOfMemory).during("report")?;
+    }
     if disk::is_full() {
         send(&spec.nonce, &Status::DiskFull).during("report")?;
     }
@@ -214,7 +223,7 @@ fn send(nonce: &str, status: &Status) -> io::Result<()> {
 
 /// Writes one status line: a byte that starts no text, the nonce, JSON.
 fn write<S: io::Write + AsFd>(stream: &mut S, nonce: &str, status: &Status) -> io::Result<()> {
-    let mut line = format!("\n\x1e{nonce} ").into_bytes();
+    let mut line = format!("\x1e{nonce} ").into_bytes();
     serde_json::to_writer(&mut line, status)?;
     line.push(b'\n');
     // Standard streams are shared with the command, which may have made them non-blocking.

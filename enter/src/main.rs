@@ -3,7 +3,8 @@
 //! `outside` makes the namespaces and mounts, `init` is pid 1 within, `command` puts every layer
 //! in force, proves it, and becomes the command. Where there are no namespaces, `alone` stands
 //! for the first two. In a container the engine has done all that, and `contained` is its first
-//! process.
+//! process. `relay` is that of a container which leads to the gateway, where the engine is on another
+//! machine.
 
 mod alone;
 mod command;
@@ -11,8 +12,10 @@ mod contained;
 mod copies;
 mod disk;
 mod init;
+mod memory;
 mod mounts;
 mod outside;
+mod relay;
 mod stage;
 mod status;
 
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["outside"] => outside::run(),
         ["contained"] => contained::run(),
+        ["relay", socket] => relay::run(socket),
         ["landlock-abi"] => ExitCode::from(command::landlock_abi()),
         _ => ExitCode::from(2),
     }

@@ -139,6 +139,8 @@ pub struct Contained {
     /// Starts each status line on standard error, so that the command cannot forge one.
     pub nonce: String,
     pub has_network: bool,
+    /// The socket of the gateway, if there is to be one: it must answer.
+    pub gateway: Option<PathBuf>,
     /// The workspace; `writes` and `removals` are relative to it.
     pub directory: PathBuf,
     /// Applied first: files that are gone, as bytes of the path.
@@ -198,6 +200,8 @@ pub enum Status {
     },
     /// The disk that takes the sandbox's files was full.
     DiskFull,
+    /// The kernel has killed something of a container for memory; how the command ended follows.
+    OutOfMemory,
     /// Nothing runs in the sandbox any more.
     Gone,
     /// A stage could not do its part.

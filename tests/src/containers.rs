@@ -78,6 +78,7 @@ impl Stage {
             image: image(),
             state: state.path().to_owned(),
             run_label: RUN.to_owned(),
+            is_alive: |_, _| true,
         };
         let sandbox = runtime.block_on(ContainerSandbox::open(options))?;
         let plan = plan()?;
@@ -134,7 +135,7 @@ impl Stage {
     ///
     /// An engine's client that is not here, or fails.
     pub fn left_on_the_engine(&self) -> Outcome<Vec<String>> {
-        let label = format!("label=autoclave.state={}", self.owner());
+        let label = format!("label=autoclave.state={}", self.owner()?);
         let listed = Command::new("docker")
             .args(["--host", &self.address, "ps", "--all", "--filter", &label])
             .args(["--format", "{{.Names}}"])
@@ -146,10 +147,9 @@ impl Stage {
         Ok(names.lines().map(str::to_owned).collect())
     }
 
-    /// Returns whose everything is that it made: the machine, and its own state directory.
-    fn owner(&self) -> String {
-        let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-        format!("{}:{}", machine.trim(), self.state.path().display())
+    /// Returns whose everything is that it made: the name of its own state directory.
+    fn owner(&self) -> std::io::Result<String> {
+        std::fs::read_to_string(self.state.path().join("engine-name"))
     }
 
     /// Removes all that is left of it on the engine.

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use serde_json::Value;
+
 /// What happens to a request.
 pub enum Fault {
     /// The answer ends where this text would begin in it.
@@ -24,6 +26,8 @@ pub enum Fault {
     LostAnswer,
     /// The engine answers with this status and message.
     Refused(u16, &'static str),
+    /// The engine is asked for something else: this changes the request's JSON.
+    Changed(fn(&mut Value)),
     /// This happens to the engine, then the request passes.
     First(Event),
     /// This happens to the engine, and the request is lost.
@@ -133,6 +137,10 @@ fn serve(mut client: UnixStream, engine: &Path, rules: &Mutex<Vec<Rule>>) -> io:
             // Closing with something unread would take the answer back.
             swallow(&mut client)
         }
+        Some(Fault::Changed(change)) => {
+            let (head, body) = changed(&head, &mut client, change)?;
+            pass(client, engine, &[head, body].concat(), copy)
+        }
         Some(Fault::First(event)) => {
             event();
             pass(client, engine, &head, copy)
@@ -171,10 +179,35 @@ fn fault_of(head: &[u8], rules: &Mutex<Vec<Rule>>) -> Option<Fault> {
         Fault::CutBefore(text) => Fault::CutBefore(text),
         Fault::LosesStdoutAfter(pieces) => Fault::LosesStdoutAfter(pieces),
         Fault::NoAnswer => Fault::NoAnswer,
+        Fault::Changed(change) => Fault::Changed(change),
         Fault::LostAnswer => Fault::LostAnswer,
         Fault::Refused(status, message) => Fault::Refused(status, message),
         Fault::First(_) | Fault::Instead(_) => panic!("an event happens once"),
     })
+}
+
+/// Reads a request's body, of a told length, and returns head and body as they are changed.
+fn changed(
+    head: &[u8],
+    client: &mut UnixStream,
+    change: fn(&mut Value),
+) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let text = String::from_utf8_lossy(head);
+    let lines = text.split("\r\n").filter(|line| !line.is_empty());
+    let is_length = |line: &&str| line.to_lowercase().starts_with("content-length:");
+    let (lengths, others): (Vec<&str>, Vec<&str>) = lines.partition(is_length);
+    let length = lengths[0].split_once(':').unwrap().1.trim();
+    let mut body = vec![0; length.parse().unwrap()];
+    client.read_exact(&mut body)?;
+    let mut value = serde_json::from_slice(&body)?;
+    change(&mut value);
+    let body = value.to_string().into_bytes();
+    let head = format!(
+        "{}\r\nContent-Length: {}\r\n\r\n",
+        others.join("\r\n"),
+        body.len()
+    );
+    Ok((head.into_bytes(), body))
 }
 
 fn matches(pattern: &str, request: &str) -> bool {

@@ -13,7 +13,10 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("hyper", &["runner/src/gateway"]),
     ("hyper_util", &["runner/src/gateway"]),
     ("hyper_rustls", &["runner/src/gateway"]),
-    ("rustls", &["runner/src/gateway"]),
+    (
+        "rustls",
+        &["runner/src/gateway", "runner/src/sandbox/container"],
+    ),
     ("webpki_roots", &["runner/src/gateway"]),
     ("saphyr_parser", &["policies/src/yaml"]),
     ("clap", &["cli/src"]),

@@ -16,7 +16,7 @@ use autoclave_runner::event::{Event, EventKind, Reporter};
 use autoclave_runner::marker::{Dialect, parse_config};
 use autoclave_runner::model::{DiscardReason, Verdict};
 use autoclave_runner::repo::Repo;
-use autoclave_runner::sandbox::container::EngineAddress;
+use autoclave_runner::sandbox::container::EngineChoice;
 
 /// A repository and a place for runs of it.
 struct Lab {
@@ -152,11 +152,7 @@ impl Lab {
             service: None,
             host: HostFacts {
                 without: Vec::new(),
-                engine: EngineAddress {
-                    host: "unix:///nonexistent".into(),
-                    certificates: None,
-                    patience: EngineAddress::PATIENCE,
-                },
+                engine: EngineChoice::at("unix:///nonexistent"),
                 home: None,
                 path: Some("/usr/local/bin:/usr/bin:/bin".into()),
                 state: state.clone(),

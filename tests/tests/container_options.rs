@@ -3,18 +3,21 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use e2e::engine::{Engine, IMAGE};
+use e2e::engine_proxy::{Fault, Proxy};
 use e2e::stage::Setup;
-use e2e::toy::Toy;
+use e2e::toy::{MARKER, Toy};
 use serde_json::{Value, json};
 
-const MIB: u64 = 1 << 20;
-
-e2e::journeys!(container, Container, Container, Tester: [an_agents_container_has_all_that_contains_it]);
+e2e::journeys!(container, Container, Container, Tester: [
+    an_agents_container_has_all_that_contains_it,
+    container_that_lacks_a_layer_does_not_prove_itself,
+]);
 
 fn an_agents_container_has_all_that_contains_it(_: Setup) {
     let engine = Engine::start();
     let toy = Toy::in_containers(engine.host(), IMAGE, |config| {
         let limits = "limits: {memory: 96M, cpus: 1.5, pids: 60, disk: 32M}, read: [";
+        let config = config.replace("max_experiments: 5", "max_experiments: 1");
         config.replace("read: [", limits)
     });
     let run = toy.waiting_run();
@@ -107,4 +110,75 @@ fn an_agents_container_has_all_that_contains_it(_: Setup) {
     assert_eq!(config["OpenStdin"], true);
     assert_eq!(config["StdinOnce"], true);
     assert_eq!(config["Volumes"], Value::Null);
+}
+
+const MIB: u64 = 1 << 20;
+
+/// What an engine may leave out, and the line of the proof that tells.
+type Lack = (fn(&mut Value), &'static str);
+
+fn container_that_lacks_a_layer_does_not_prove_itself(_: Setup) {
+    let engine = Engine::start();
+    let proxy = Proxy::start(engine.beside("proxy.sock"), engine.socket());
+    let toy = Toy::in_containers(proxy.host(), IMAGE, |config| config);
+    let exec = || toy.run(&["exec", "-m", MARKER, "--", "true"]);
+    // The control: nothing is left out.
+    let ended = exec();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let lacks: [Lack; 6] = [
+        (
+            |body| body["HostConfig"]["CapDrop"] = Value::Null,
+            "bounding capabilities are",
+        ),
+        (
+            |body| body["HostConfig"]["CapAdd"] = json!(["NET_RAW"]),
+            "bounding capabilities are",
+        ),
+        (
+            |body| {
+                drop(
+                    body["HostConfig"]["SecurityOpt"]
+                        .as_array_mut()
+                        .map(|all| all.remove(0)),
+                );
+            },
+            "no_new_privs is",
+        ),
+        (
+            |body| {
+                drop(
+                    body["HostConfig"]["SecurityOpt"]
+                        .as_array_mut()
+                        .map(Vec::pop),
+                );
+            },
+            "a netlink socket",
+        ),
+        (
+            |body| {
+                if let Some(options) = body["HostConfig"]["SecurityOpt"].as_array_mut() {
+                    options[1] = json!("seccomp=unconfined");
+                }
+            },
+            "seccomp is",
+        ),
+        (|body| body["User"] = json!("0:0"), "the user is"),
+    ];
+    for (lack, line) in lacks {
+        proxy.from("POST /containers/create", 1, Fault::Changed(lack));
+        let ended = exec();
+        proxy.mend();
+        assert_eq!(
+            ended.status.code(),
+            Some(125),
+            "no refusal for `{line}`: {ended:?}"
+        );
+        let said = String::from_utf8(ended.stderr).unwrap();
+        let expected = "the sandbox did not prove its enforcement: ";
+        assert!(
+            said.contains(&format!("{expected}{line}")),
+            "{line}: {said}"
+        );
+    }
+    assert_eq!(engine.ours(), Vec::<String>::new());
 }

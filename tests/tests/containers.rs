@@ -1,21 +1,19 @@
 //! The container backend without a run around it: what it leaves, and in which order it works.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use autoclave_runner::sandbox::{Sandbox, SandboxError};
 use e2e::containers::{Spans, Stage, file};
-use e2e::stage::Backend;
+use e2e::stage::Setup;
 
-/// Returns the tests' engine, except where whoever runs them does without.
-fn engine() -> Option<String> {
-    if Backend::Container.is_skipped() {
-        return None;
-    }
-    let engine = std::env::var("AUTOCLAVE_TEST_ENGINE");
-    Some(engine.expect("AUTOCLAVE_TEST_ENGINE names the engine; tests/run sets it"))
-}
+e2e::journeys!(container, Container, Container, Tester: [
+    container_is_removed_before_the_next_command_begins,
+    file_that_cannot_be_read_ends_an_import_and_leaves_nothing,
+    entry_after_entry_arrives_whatever_the_archive_is_cut_into,
+]);
 
-#[test]
-fn container_is_removed_before_the_next_command_begins() {
-    let Some(engine) = engine() else { return };
+fn container_is_removed_before_the_next_command_begins(setup: Setup) {
+    let engine = setup.address();
     let (spans, _collecting) = Spans::collected();
     let stage = Stage::new(&engine).unwrap();
     stage.runtime.block_on(stage.run_true()).unwrap();
@@ -28,9 +26,8 @@ fn container_is_removed_before_the_next_command_begins() {
     stage.close();
 }
 
-#[test]
-fn file_that_cannot_be_read_ends_an_import_and_leaves_nothing() {
-    let Some(engine) = engine() else { return };
+fn file_that_cannot_be_read_ends_an_import_and_leaves_nothing(setup: Setup) {
+    let engine = setup.address();
     let stage = Stage::new(&engine).unwrap();
     // The one that the stage's snapshot was made in goes with the next call.
     assert_eq!(stage.left_on_the_engine().unwrap().len(), 1);
@@ -48,9 +45,8 @@ fn file_that_cannot_be_read_ends_an_import_and_leaves_nothing() {
     stage.close();
 }
 
-#[test]
-fn entry_after_entry_arrives_whatever_the_archive_is_cut_into() {
-    let Some(engine) = engine() else { return };
+fn entry_after_entry_arrives_whatever_the_archive_is_cut_into(setup: Setup) {
+    let engine = setup.address();
     let stage = Stage::new(&engine).unwrap();
     let large = "0123456789abcdef".repeat(200_000);
     let mut entries = (0..1000)

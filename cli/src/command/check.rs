@@ -8,7 +8,7 @@ use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::project::{self, Config, NoConfig, Project};
-use crate::{reporter, runtime, service};
+use crate::{reporter, runtime, sandbox_hint, service};
 
 /// Try everything a run needs, before a night is spent
 #[derive(Debug, Args)]
@@ -87,6 +87,7 @@ fn preflight(project: Project, args: &CheckArgs, format: Format) -> Result<Check
             service,
             host: &host,
             null_experiments: args.aa.unwrap_or(0),
+            hint: sandbox_hint::hint,
         };
         Ok(campaign::preflight(project.repo, request, &cancel, &mut reporter).await?)
     })

@@ -5,8 +5,10 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use autoclave_runner::campaign::OwnService;
 use autoclave_runner::gateway::{
-    Gateway, GatewayError, GatewayOptions, SOCKET_IN_SANDBOX, TimeLimits,
+    AuditTo, Gateway, GatewayError, GatewayOptions, SOCKET_IN_SANDBOX, SharedGateway,
+    SharedOptions, TimeLimits,
 };
 use autoclave_runner::model::Cost;
 use clap::Args;
@@ -32,6 +34,10 @@ pub struct GatewayArgs {
     /// Refuse requests that may cost more than what is left of this
     #[arg(long, value_name = "N", value_parser = dollars)]
     max_cost_usd: Option<Cost>,
+    /// Serve the runs of others, each with a socket, a token, a budget and an audit file of its own:
+    /// AUTOCLAVE_GATEWAY names the control socket to them
+    #[arg(long, conflicts_with = "audit")]
+    runs: bool,
     /// Read the credential from this file, instead of the one AUTOCLAVE_CREDENTIAL_FILE names
     #[arg(long, value_name = "FILE")]
     credential_file: Option<PathBuf>,
@@ -44,18 +50,22 @@ pub struct GatewayArgs {
 /// [`Exit::Usage`] without a credential or with a folder that others can reach,
 /// [`Exit::UsageLimitOrInfrastructure`] when the socket or the audit file cannot be made.
 pub fn run(args: GatewayArgs, format: Format) -> Result<Exit, Failure> {
-    let service = service::from_environment(args.credential_file.as_deref())?.ok_or_else(|| {
+    let service = service::own(args.credential_file.as_deref())?.ok_or_else(|| {
         Failure::new(Exit::Usage, "there is no credential").hint(
             "Set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN, or name a file \
              with --credential-file.",
         )
     })?;
+    if args.runs {
+        let folder = folder(args.socket)?;
+        return serve_runs(service, folder, args.max_cost_usd, format);
+    }
     let (folder, audit) = places(args.socket, args.audit)?;
     let upstream = service.upstream.to_string();
     let options = GatewayOptions {
         credential: service.credential,
         upstream: service.upstream,
-        audit: audit.clone(),
+        audit: AuditTo::File(audit.clone()),
         folder: folder.clone(),
         max_cost: args.max_cost_usd,
         prices: service.prices,
@@ -99,13 +109,47 @@ pub fn run(args: GatewayArgs, format: Format) -> Result<Exit, Failure> {
     })
 }
 
+/// Serves the runs of others until interrupted.
+fn serve_runs(
+    service: OwnService,
+    folder: PathBuf,
+    max_cost: Option<Cost>,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let upstream = service.upstream.to_string();
+    let options = SharedOptions {
+        credential: service.credential,
+        upstream: service.upstream,
+        folder,
+        max_cost,
+        prices: service.prices,
+        limits: TimeLimits::default(),
+    };
+    runtime::block_on(async |cancel| {
+        let gateway = SharedGateway::start(options).await.map_err(not_started)?;
+        let control = gateway.control().display().to_string();
+        match format {
+            Format::Json => {
+                output::print_json(&json!({"control": control, "upstream": upstream}))?;
+            }
+            Format::Text => output::print(&format!(
+                "Serving {upstream} to runs until Ctrl-C or SIGTERM. They need\n  \
+                 AUTOCLAVE_GATEWAY={control}\n"
+            ))?,
+        }
+        cancel.cancelled().await;
+        gateway.stop().await;
+        Ok(Exit::Done)
+    })
+}
+
 fn not_started(error: GatewayError) -> Failure {
     let hint = match &error {
         GatewayError::Listen { cause, .. } if cause.kind() == std::io::ErrorKind::AddrInUse => {
             Some("Another gateway serves there: stop it, or name another folder with --socket.")
         }
         GatewayError::Audit { .. } => Some("--audit names another file."),
-        GatewayError::Listen { .. } | GatewayError::Tls(_) => None,
+        GatewayError::Listen { .. } | GatewayError::Shared { .. } | GatewayError::Tls(_) => None,
     };
     let failure = Failure::new(Exit::UsageLimitOrInfrastructure, error);
     match hint {
@@ -148,13 +192,11 @@ fn dollars(text: &str) -> Result<Cost, String> {
 /// Returns the socket's folder, made if need be, and the audit file, which must not lie in it:
 /// sandboxes see the folder.
 fn places(socket: Option<PathBuf>, audit: Option<PathBuf>) -> Result<(PathBuf, PathBuf), Failure> {
-    let state = match (&socket, &audit) {
-        (Some(_), Some(_)) => None,
-        _ => Some(project::host_facts()?.state),
+    let folder = folder(socket)?;
+    let audit = match audit {
+        Some(audit) => audit,
+        None => project::host_facts()?.state.join("gateway-audit.jsonl"),
     };
-    let in_state = |name: &str| state.as_deref().unwrap_or(Path::new("")).join(name);
-    let folder = private_folder(&socket.unwrap_or_else(|| in_state("gateway")))?;
-    let audit = audit.unwrap_or_else(|| in_state("gateway-audit.jsonl"));
     let absolute = std::path::absolute(&audit).map_err(|cause| Failure::new(Exit::Usage, cause))?;
     let place = absolute.parent().unwrap_or(Path::new("/"));
     let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
@@ -167,6 +209,15 @@ fn places(socket: Option<PathBuf>, audit: Option<PathBuf>) -> Result<(PathBuf, P
             .hint("What uses the gateway sees that folder; name another place with --audit."));
     }
     Ok((folder, absolute))
+}
+
+/// Returns the socket's folder, made if need be.
+fn folder(socket: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let socket = match socket {
+        Some(socket) => socket,
+        None => project::host_facts()?.state.join("gateway"),
+    };
+    private_folder(&socket)
 }
 
 /// Makes a folder, or finds it, that only its owner can change and nobody else can reach.

@@ -4,13 +4,13 @@ use autoclave_policies::{Ability, HostCapabilities, PlanRequest, Policy, Refusal
 
 use super::CampaignError;
 use super::bench::{Bench, ByRole};
-use super::berth::Berth;
+use super::berth::{self, Berth};
 use super::host_view::{container_request, plan_request};
 use super::workshop::HostFacts;
-use crate::marker::{BackendChoice, BackendKind, Marker};
-use crate::sandbox::Sandbox;
+use crate::marker::{BackendChoice, BackendKind, Marker, Protocol};
 use crate::sandbox::container::{ContainerOptions, ContainerSandbox};
 use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
+use crate::sandbox::{Sandbox, SandboxError};
 
 /// The uid and gid of a container's command: of no account of any host or image.
 const CONTAINER_UID: u32 = 64_501;
@@ -49,9 +49,9 @@ impl Site<'_> {
             request,
             why,
         } = Box::pin(choose(choice, self.marker, self.host, self.berth)).await?;
-        let kind = match backend {
-            Backend::Process => BackendKind::Process,
-            Backend::Container(_) => BackendKind::Container,
+        let (kind, image) = match &backend {
+            Backend::Process => (BackendKind::Process, None),
+            Backend::Container(sandbox) => (BackendKind::Container, Some(sandbox.image().clone())),
         };
         let plan =
             compile(self.policy, self.tree, &capabilities, &request).map_err(|refusals| {
@@ -81,6 +81,7 @@ impl Site<'_> {
             kind,
             sandbox,
             plan,
+            image,
             chosen_because: why,
             limits_each_process: !capabilities.cgroup,
         })
@@ -122,11 +123,17 @@ async fn choose(
     host: &HostFacts,
     berth: &Berth,
 ) -> Result<Chosen, CampaignError> {
-    let options = ContainerOptions {
-        address: host.engine.clone(),
-        image: marker.sandbox.image.clone(),
-        state: host.state.clone(),
-        run_label: berth.label().to_owned(),
+    let open = async || {
+        let options = ContainerOptions {
+            address: host.engine.resolve()?,
+            image: marker.sandbox.image.clone(),
+            state: host.state.clone(),
+            run_label: berth.label().to_owned(),
+            is_alive: berth::is_alive,
+        };
+        let sandbox = ContainerSandbox::open(options).await?;
+        refuse_unseen(marker, &sandbox).await?;
+        Ok::<_, SandboxError>(sandbox)
     };
     let process = |why| {
         Ok(Chosen {
@@ -146,8 +153,8 @@ async fn choose(
     };
     match choice {
         BackendChoice::Process => process(None),
-        BackendChoice::Container => container(ContainerSandbox::open(options).await?, None),
-        BackendChoice::Auto => match ContainerSandbox::open(options).await {
+        BackendChoice::Container => container(open().await?, None),
+        BackendChoice::Auto => match open().await {
             Ok(sandbox) => {
                 let why = "an engine answers and has the image".to_owned();
                 container(sandbox, Some(why))
@@ -159,6 +166,26 @@ async fn choose(
             }
         },
     }
+}
+
+/// Refuses what would show a container files of this machine where the engine does not see them.
+async fn refuse_unseen(marker: &Marker, sandbox: &ContainerSandbox) -> Result<(), SandboxError> {
+    let rule = if !marker.sandbox.read.is_empty() {
+        "sandbox.read"
+    } else if marker.agent.from_host && marker.agent.protocol == Protocol::ClaudeCode {
+        "agent.from_host"
+    } else {
+        return Ok(());
+    };
+    if sandbox.sees_files().await? {
+        return Ok(());
+    }
+    Err(SandboxError::CannotEnforce {
+        rule: rule.to_owned(),
+        why: "the engine does not see the files of this machine; an image can hold them \
+              (`sandbox.image`), or `sandbox.backend: process` is used"
+            .to_owned(),
+    })
 }
 
 /// What a container gives in place of what a host would: ownership by a uid of its own, and the

@@ -4,12 +4,15 @@ use autoclave_policies::Plan;
 
 use crate::marker::BackendKind;
 use crate::sandbox::Sandbox;
+use crate::sandbox::container::ImageUsed;
 
 /// A sandbox and the plan that each of its executions proves.
 pub struct Bench {
     pub kind: BackendKind,
     pub sandbox: Box<dyn Sandbox>,
     pub plan: Plan,
+    /// What its containers are made of; `None` on the process backend.
+    pub image: Option<ImageUsed>,
     /// Why `backend: auto` became what it is; a fragment for people.
     pub chosen_because: Option<String>,
     /// Memory and processes are limited one by one, for want of a cgroup.

@@ -98,6 +98,11 @@ pub(super) fn dead(state: &Path) -> Result<Vec<String>, CampaignError> {
     Ok(dead)
 }
 
+/// Says whether the process of a place lives; one that cannot be asked counts as living.
+pub(super) fn is_alive(state: &Path, label: &str) -> bool {
+    !matches!(Lock::holder(&lock_path(state, label)), Ok(None))
+}
+
 /// The lock goes last: as long as something is left, the next start finds it.
 fn clear(state: &Path, label: &str) {
     if sweep(state, label)

@@ -5,15 +5,15 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
-use super::measure::Reading;
+use super::pairs::{Pair, Pairs, purpose};
 use super::workshop::Workshop;
 use crate::decide::dice::Dice;
 use crate::decide::judge::{Comparison, Judgement, PairedRule};
 use crate::decide::lines::Lines;
-use crate::decide::plausible::{Account, Accounts};
-use crate::event::{EventKind, PairClocks};
-use crate::model::{DiscardReason, ExperimentNumber, Metric, Verdict, VoidReason};
-use crate::sandbox::{Exit, Snapshot};
+use crate::decide::plausible::Accounts;
+use crate::event::PairClocks;
+use crate::model::{DiscardReason, Metric, Verdict};
+use crate::sandbox::Snapshot;
 
 /// Who is compared, and how.
 pub(super) struct Contest<'a> {
@@ -27,30 +27,6 @@ pub(super) struct Contest<'a> {
     pub base: &'a Snapshot,
     /// Decides who is measured first in each pair, and by which seed.
     pub dice: Dice,
-}
-
-/// What a seed is drawn for; see [`Dice::apart`].
-pub(super) mod purpose {
-    pub const PAIRS: u64 = 1;
-    pub const PAIRS_AGAIN: u64 = 2;
-    pub const FAULTS: u64 = 3;
-}
-
-/// One pair that was measured, and what all pairs until then say.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pair {
-    pub number: u32,
-    pub champion: Metric,
-    pub candidate: Metric,
-    pub gain: f64,
-    pub log_gain: f64,
-    /// Evidence for the candidate and where it suffices.
-    pub evidence: (f64, f64),
-    /// Evidence against the candidate and where it suffices.
-    pub against: (f64, f64),
-    pub candidate_first: bool,
-    pub seconds: f64,
-    pub clocks: PairClocks,
 }
 
 /// What a comparison came to.
@@ -71,82 +47,6 @@ pub(super) struct Compared {
     pub broken_off: Option<PairClocks>,
     /// What the candidate printed last, for people.
     pub output: String,
-}
-
-/// The two readings of a pair, and who was first.
-pub(super) struct Readings {
-    pub champion: Reading,
-    pub candidate: Reading,
-    pub candidate_first: bool,
-}
-
-/// Who is read in pairs.
-pub(super) struct Pairs<'a> {
-    pub champion: &'a Snapshot,
-    pub candidate: &'a Snapshot,
-    pub base: &'a Snapshot,
-    /// Decide who comes first, and the seed.
-    pub coins: Dice,
-    pub seeds: Dice,
-}
-
-impl Pairs<'_> {
-    /// Reads both sides by one seed, in a random order.
-    pub async fn next(
-        &mut self,
-        workshop: &Workshop,
-        cancel: &CancellationToken,
-    ) -> Result<Readings, CampaignError> {
-        let round = workshop.round(self.base, self.seeds.number(), cancel);
-        let round = round.await?;
-        let candidate_first = self.coins.coin();
-        let sides = if candidate_first {
-            [self.candidate, self.champion]
-        } else {
-            [self.champion, self.candidate]
-        };
-        let first = workshop.read_metric(sides[0], &round, cancel).await?;
-        let second = workshop.read_metric(sides[1], &round, cancel).await?;
-        let (champion, candidate) = if candidate_first {
-            (second, first)
-        } else {
-            (first, second)
-        };
-        Ok(Readings {
-            champion,
-            candidate,
-            candidate_first,
-        })
-    }
-}
-
-impl Readings {
-    pub fn clocks(&self) -> PairClocks {
-        PairClocks {
-            champion: self.champion.clocks(),
-            candidate: self.candidate.clocks(),
-        }
-    }
-
-    /// Returns both numbers beside the runner's clocks, or the verdict where a side gave none, and
-    /// why.
-    pub fn accounts(&self) -> Result<[Account; 2], (Verdict, String)> {
-        let champion = self.champion.value.as_ref().map_err(|why| {
-            let verdict = Verdict::Void(VoidReason::Infrastructure);
-            (verdict, format!("the champion gave no metric: {why}"))
-        })?;
-        let candidate = self.candidate.value.as_ref().map_err(|why| {
-            let reason = match self.candidate.exit {
-                Exit::TimedOut => DiscardReason::TimedOut,
-                _ => DiscardReason::NoMetric,
-            };
-            (Verdict::Discard(reason), why.clone())
-        })?;
-        Ok([
-            self.champion.account(*champion),
-            self.candidate.account(*candidate),
-        ])
-    }
 }
 
 impl Workshop {
@@ -228,26 +128,6 @@ impl Workshop {
                 broken_off: None,
                 output,
             });
-        }
-    }
-}
-
-impl Pair {
-    /// Returns the event that tells this pair.
-    pub fn measured(self, experiment: ExperimentNumber) -> EventKind {
-        EventKind::PairMeasured {
-            experiment,
-            pair: self.number,
-            champion: self.champion,
-            candidate: self.candidate,
-            gain: self.gain,
-            evidence: self.evidence.0,
-            threshold: self.evidence.1,
-            against: self.against.0,
-            against_threshold: self.against.1,
-            candidate_first: self.candidate_first,
-            seconds: self.seconds,
-            clocks: Some(self.clocks),
         }
     }
 }

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
-use super::compare::{Pairs, purpose};
+use super::pairs::{Pairs, purpose};
 use super::workshop::Workshop;
 use crate::decide::dice::Dice;
 use crate::decide::effect::effect;

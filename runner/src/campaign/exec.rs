@@ -62,7 +62,18 @@ pub async fn exec(
         Role::Measure => request.marker.sandbox.keep_measurements(),
     }
     let base = repo.resolve(request.base.as_deref())?;
-    let workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
+    let workshop = Workshop::open(repo, request.marker.clone(), base, &request.host).await?;
+    let ended = contained(&workshop, request, output).await;
+    // Whatever it came to: an engine keeps nothing.
+    workshop.close().await;
+    ended
+}
+
+async fn contained(
+    workshop: &Workshop,
+    request: ExecRequest,
+    output: &mut dyn OutputSink,
+) -> Result<ExecOutcome, CampaignError> {
     let base = workshop.base().await?;
     let bench = workshop.bench(request.role);
     let subject = request
@@ -91,13 +102,11 @@ pub async fn exec(
         .await?;
     let commit = match request.branch {
         Some(branch) if !changes.accepted.is_empty() => {
-            Some(commit_to(&workshop, &branch, &subject, &changes.accepted)?)
+            Some(commit_to(workshop, &branch, &subject, &changes.accepted)?)
         }
         _ => None,
     };
     let (exit, wall, cpu) = (finished.exit, finished.wall, finished.cpu);
-    drop((finished, base));
-    workshop.close().await;
     Ok(ExecOutcome {
         exit,
         wall,

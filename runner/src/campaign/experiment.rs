@@ -7,28 +7,24 @@ use std::time::Instant;
 use super::CampaignError;
 use super::bench::Role;
 use super::clock;
-use super::compare::{Contest, Pair, purpose};
-use super::doubt::Doubted;
+use super::compare::Contest;
 use super::emitter::decided;
 use super::error::chain;
 use super::folder;
-use super::golden::{Difference, GOLDEN};
-use super::liveness::{Life, Passed};
+use super::pairs::{Pair, PairsTable};
 use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
 use super::wait::wait_until;
 use crate::agent::AgentOutcome;
 use crate::decide::bound::{Held, judge_lines};
 use crate::decide::brief::{BriefFacts, brief, hidden_rework_brief, rework_brief};
-use crate::decide::dice::Dice;
 use crate::decide::judge::PairedRule;
 use crate::decide::lines::Lines;
 use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::plausible::Doubt;
 use crate::decide::progress::Strategy;
 use crate::decide::record::{ExperimentRecord, Record};
-use crate::event::{Clocks, EventKind, PairClocks};
-use crate::gateway::Gateway;
+use crate::event::EventKind;
 use crate::model::{
     Change, CommitId, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, Usage,
     Verdict, VoidReason,
@@ -46,20 +42,20 @@ pub(super) struct Champion {
 }
 
 /// What agents are told of a hidden guard.
-const HIDDEN_FAILED: &str = "a hidden guard failed";
+pub(super) const HIDDEN_FAILED: &str = "a hidden guard failed";
 
 /// What an experiment has come to so far.
-struct Attempt {
-    number: ExperimentNumber,
+pub(super) struct Attempt {
+    pub number: ExperimentNumber,
     folder: PathBuf,
     usage: Usage,
     denied: u32,
     denials: Vec<String>,
     summary: String,
-    commit: Option<CommitId>,
+    pub commit: Option<CommitId>,
     dropped: Vec<Dropped>,
     /// What guards remarked about the newest candidate.
-    remarks: Vec<String>,
+    pub remarks: Vec<String>,
     /// What its guards and its measurements printed of what is tracked.
     guard_lines: Lines,
     metric_lines: Lines,
@@ -358,10 +354,12 @@ impl Campaign<'_> {
             transcript: &attempt.folder.join("agent.jsonl"),
             cancel: &self.cancel,
         };
-        let mark = self.gate.gateway().map(Gateway::mark).unwrap_or_default();
+        let mark = self.gate.metered().await?.unwrap_or_default().usage;
         let session = run_session(&self.workshop, &self.gate, &mut self.emitter, request).await;
-        if let (Err(_), Some(gateway)) = (&session, self.gate.gateway()) {
-            attempt.usage += gateway.usage_since(mark);
+        if session.is_err()
+            && let Ok(Some(metered)) = self.gate.metered().await
+        {
+            attempt.usage += metered.usage.since(mark);
         }
         let session = session?;
         attempt.usage += session.usage;
@@ -484,16 +482,17 @@ impl Campaign<'_> {
             cancel,
             ..
         } = self;
-        let mut pairs = String::from(PAIRS_HEADER);
+        let mut table = PairsTable::new();
         let mut note = |pair: Pair| {
-            pairs.push_str(&row(&pair));
+            table.push(&pair);
             emitter.emit(pair.measured(attempt.number));
         };
         let compared = workshop.compare(contest, &mut note, cancel).await?;
         if let Some(clocks) = compared.broken_off {
-            pairs.push_str(&broken_off(compared.pairs + 1, &clocks));
+            table.break_off(compared.pairs + 1, &clocks);
         }
-        folder::write(&attempt.folder.join("pairs.tsv"), pairs.as_bytes())?;
+        let path = attempt.folder.join("pairs.tsv");
+        folder::write(&path, table.text().as_bytes())?;
         write_metric(&attempt.folder, &compared.output)?;
         attempt.metric_lines = compared.lines;
         let (mut verdict, mut detail) = (compared.verdict, compared.detail);
@@ -533,123 +532,6 @@ impl Campaign<'_> {
             finish: None,
             fatal: None,
         })
-    }
-
-    /// Measures once more what is hard to believe, and tells what that says.
-    async fn doubt(
-        &mut self,
-        attempt: &Attempt,
-        doubt: Doubt,
-        champion: &Champion,
-        candidate: &Snapshot,
-    ) -> Result<(Verdict, String), CampaignError> {
-        self.emitter.warn(format!(
-            "experiment {} is measured again, since it is hard to believe: {doubt}",
-            attempt.number
-        ));
-        let commit = &champion.commit;
-        let champion = self.workshop.measured(&self.base, commit).await?;
-        let doubted = Doubted {
-            doubt,
-            champion: &champion,
-            candidate,
-            base: &self.base.measured,
-            dice: self.dice(attempt.number),
-        };
-        self.workshop.measure_again(doubted, &self.cancel).await
-    }
-
-    /// Returns which guard with `liveness` does not notice faults in the candidate, if one does
-    /// not.
-    async fn blind_guard(
-        &mut self,
-        attempt: &mut Attempt,
-        candidate: &Snapshot,
-    ) -> Result<Option<String>, CampaignError> {
-        let commit = attempt.commit.as_ref().expect("it was measured");
-        let baseline = self.progress.baseline.as_ref().expect("measured first");
-        let mut dice = self.dice(attempt.number).apart(purpose::FAULTS);
-        let guards = self.workshop.marker.guards.iter();
-        for guard in guards.filter(|guard| guard.liveness) {
-            let passed = Passed {
-                commit,
-                measured: candidate,
-                base: baseline.guard(&guard.name).expect("measured first"),
-            };
-            let seed = u64::from(dice.number());
-            self.emitter.emit(EventKind::GuardStarted {
-                experiment: Some(attempt.number),
-                guard: guard.name.clone(),
-            });
-            let life = self.workshop.liveness(guard, passed, seed, &self.cancel);
-            let life = life.await?;
-            let why = match &life {
-                Life::Alive { .. } => None,
-                Life::Blind { faults } => {
-                    Some(format!("no longer notices planted faults: {faults}"))
-                }
-                Life::NoPlace => Some(
-                    "no longer notices planted faults: there is no code left that one could be \
-                     planted in"
-                        .to_owned(),
-                ),
-            };
-            self.emitter
-                .emit(life.finished(guard, Some(attempt.number), why.as_deref()));
-            let Some(why) = why else { continue };
-            let why = format!("guard `{}` {why}", guard.name);
-            if guard.hidden {
-                attempt.remarks.push(format!("hidden {why}"));
-                return Ok(Some(HIDDEN_FAILED.to_owned()));
-            }
-            return Ok(Some(why));
-        }
-        Ok(None)
-    }
-
-    /// Returns what else than the base's the candidate prints on `golden` inputs, if it does.
-    async fn golden(
-        &mut self,
-        attempt: &mut Attempt,
-        candidate: &Snapshot,
-    ) -> Result<Option<String>, CampaignError> {
-        let baseline = self.progress.baseline.as_ref().expect("measured first");
-        if self.workshop.marker.golden.is_none() {
-            return Ok(None);
-        }
-        self.emitter.emit(EventKind::GuardStarted {
-            experiment: Some(attempt.number),
-            guard: GOLDEN.to_owned(),
-        });
-        let sides = (&self.base.measured, candidate);
-        let difference = self
-            .workshop
-            .golden_difference(sides, &baseline.golden, &self.cancel)
-            .await?;
-        let told = difference.as_ref().map(Difference::told);
-        self.emitter.emit(EventKind::GuardFinished {
-            experiment: Some(attempt.number),
-            guard: GOLDEN.to_owned(),
-            passed: told.is_none(),
-            value: None,
-            detail: told.clone().unwrap_or_else(|| "passed".to_owned()),
-            tests: Vec::new(),
-        });
-        let (Some(told), Some(difference)) = (told, difference) else {
-            return Ok(None);
-        };
-        if difference.is_hidden {
-            // The detail goes into later briefs, the remark does not.
-            attempt.remarks.push(told);
-            let detail = format!("{GOLDEN}: the output for a hidden input differs");
-            return Ok(Some(detail));
-        }
-        Ok(Some(told))
-    }
-
-    /// Returns what all random choices of an experiment are drawn from.
-    fn dice(&self, number: ExperimentNumber) -> Dice {
-        Dice::of_experiment(self.progress.seed, number.get())
     }
 
     /// Holds what a candidate's measurements printed against the guards on it.
@@ -748,48 +630,6 @@ impl Campaign<'_> {
             }
         }
     }
-}
-
-const PAIRS_HEADER: &str = "pair\tfirst\tchampion\tcandidate\tgain\tevidence\tthreshold\tagainst\tagainst_threshold\tseconds\t\
-    champion_wall\tchampion_cpu\tchampion_exit\tcandidate_wall\tcandidate_cpu\tcandidate_exit\n";
-
-/// Returns a pair as a line of `pairs.tsv`.
-fn row(pair: &Pair) -> String {
-    let first = if pair.candidate_first {
-        "candidate"
-    } else {
-        "champion"
-    };
-    let ((evidence, threshold), (against, against_threshold)) = (pair.evidence, pair.against);
-    format!(
-        "{}\t{first}\t{}\t{}\t{:.6}\t{evidence:.4}\t{threshold:.4}\t{against:.4}\t\
-         {against_threshold:.4}\t{:.3}\t{}\n",
-        pair.number,
-        pair.champion,
-        pair.candidate,
-        pair.gain,
-        pair.seconds,
-        clocks(&pair.clocks)
-    )
-}
-
-/// Returns a pair without two numbers as a line of `pairs.tsv`.
-fn broken_off(number: u32, seen: &PairClocks) -> String {
-    format!("{number}{}\t{}\n", "\t".repeat(9), clocks(seen))
-}
-
-fn clocks(pair: &PairClocks) -> String {
-    let told = |clocks: &Clocks| {
-        let cpu = clocks.cpu_seconds.map(|cpu| format!("{cpu:.6}"));
-        let exit = clocks.exit_code.map(|code| code.to_string());
-        format!(
-            "{:.6}\t{}\t{}",
-            clocks.wall_seconds,
-            cpu.unwrap_or_default(),
-            exit.unwrap_or_default()
-        )
-    };
-    format!("{}\t{}", told(&pair.champion), told(&pair.candidate))
 }
 
 fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {

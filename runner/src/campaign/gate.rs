@@ -9,14 +9,25 @@ use autoclave_policies::View;
 use super::CampaignError;
 use super::workshop::HostFacts;
 use crate::agent::{AgentProgram, locate, mounted};
-use crate::gateway::{Credential, Gateway, GatewayOptions, Prices, TimeLimits, Upstream};
+use crate::gateway::{
+    AuditTo, Credential, Gateway, GatewayOptions, Lease, Metered, Prices, TimeLimits, Upstream,
+};
 use crate::marker::{AgentSpec, BackendKind, Protocol};
 use crate::model::Cost;
 use crate::sandbox::Network;
 
 /// Where the agent's requests go and with what credential.
 #[derive(Debug)]
-pub struct ModelService {
+pub enum ModelService {
+    /// Through a gateway of the run's own.
+    Own(Box<OwnService>),
+    /// Through a gateway that others run, and that has the credential; its control socket.
+    Shared { control: PathBuf },
+}
+
+/// What a gateway of the run's own is started with.
+#[derive(Debug)]
+pub struct OwnService {
     pub credential: Credential,
     pub upstream: Upstream,
     pub prices: Prices,
@@ -31,7 +42,11 @@ impl ModelService {
         &self,
         seen: impl IntoIterator<Item = &'p Path>,
     ) -> Result<(), CampaignError> {
-        let Some(file) = &self.credential_file else {
+        let file = match self {
+            Self::Own(service) => service.credential_file.as_ref(),
+            Self::Shared { .. } => None,
+        };
+        let Some(file) = file else {
             return Ok(());
         };
         let visible = seen.into_iter().chain([Path::new("/usr")]).find(|seen| {
@@ -52,8 +67,14 @@ impl ModelService {
 /// What an agent's execution gets of the host: its program and its only way out.
 pub(super) struct Gate {
     pub program: AgentProgram,
-    gateway: Option<Gateway>,
-    folder: PathBuf,
+    way: WayOut,
+}
+
+/// How requests leave a sandbox.
+enum WayOut {
+    None,
+    Own { gateway: Gateway, folder: PathBuf },
+    Leased(Lease),
 }
 
 /// Where a gate keeps its files.
@@ -95,56 +116,61 @@ impl Gate {
             return Err(CampaignError::Unauthorized("there is no credential".into()));
         }
         let GateFiles { folder, audit } = files;
-        let gateway = match service {
-            None => None,
-            Some(ModelService {
-                credential,
-                upstream,
-                prices,
-                ..
-            }) => {
+        let way = match service {
+            None => WayOut::None,
+            Some(ModelService::Shared { control }) => {
+                WayOut::Leased(Lease::open(&control, max_cost, &audit).await?)
+            }
+            Some(ModelService::Own(service)) => {
                 fs::create_dir_all(&folder).map_err(|cause| CampaignError::Folder {
                     path: folder.clone(),
                     cause,
                 })?;
-                let options = GatewayOptions {
-                    credential,
-                    upstream,
+                let gateway = Gateway::start(GatewayOptions {
+                    credential: service.credential,
+                    upstream: service.upstream,
                     folder: folder.clone(),
-                    audit,
+                    audit: AuditTo::File(audit),
                     max_cost,
-                    prices,
+                    prices: service.prices,
                     allow_server_tools: false,
                     limits: TimeLimits::default(),
-                };
-                Some(Gateway::start(options).await?)
+                });
+                let gateway = gateway.await?;
+                WayOut::Own { gateway, folder }
             }
         };
-        Ok(Self {
-            program,
-            gateway,
-            folder,
-        })
+        Ok(Self { program, way })
     }
 
-    pub fn gateway(&self) -> Option<&Gateway> {
-        self.gateway.as_ref()
-    }
-
-    pub fn network(&self) -> Network {
-        match &self.gateway {
-            Some(_) => Network::Gateway {
-                folder: self.folder.clone(),
-            },
-            None => Network::None,
+    /// Returns what requests came to until now; `None` without a gateway.
+    ///
+    /// # Errors
+    ///
+    /// [`CampaignError::Gateway`] when a gateway of others is gone.
+    pub async fn metered(&self) -> Result<Option<Metered>, CampaignError> {
+        match &self.way {
+            WayOut::None => Ok(None),
+            WayOut::Own { gateway, .. } => Ok(Some(gateway.metered())),
+            WayOut::Leased(lease) => Ok(Some(lease.metered().await?)),
         }
     }
 
+    pub fn network(&self) -> Network {
+        let folder = match &self.way {
+            WayOut::None => return Network::None,
+            WayOut::Own { folder, .. } => folder.clone(),
+            WayOut::Leased(lease) => lease.folder(),
+        };
+        Network::Gateway { folder }
+    }
+
     pub fn env(&self) -> BTreeMap<String, String> {
-        self.gateway
-            .as_ref()
-            .map(Gateway::sandbox_env)
-            .unwrap_or_default()
+        match &self.way {
+            WayOut::None => BTreeMap::new(),
+            WayOut::Own { gateway, .. } => gateway.sandbox_env(),
+            WayOut::Leased(lease) => lease.sandbox_env(),
+        }
     }
 
     pub fn views(&self) -> Vec<View> {
@@ -152,10 +178,18 @@ impl Gate {
     }
 
     pub async fn close(self) {
-        if let Some(gateway) = self.gateway {
-            gateway.stop().await;
-            if let Err(cause) = fs::remove_dir_all(&self.folder) {
-                tracing::warn!(%cause, folder = %self.folder.display(), "could not remove");
+        match self.way {
+            WayOut::None => {}
+            WayOut::Own { gateway, folder } => {
+                gateway.stop().await;
+                if let Err(cause) = fs::remove_dir_all(&folder) {
+                    tracing::warn!(%cause, folder = %folder.display(), "could not remove");
+                }
+            }
+            WayOut::Leased(lease) => {
+                if let Err(error) = lease.close().await {
+                    tracing::warn!(%error, "the gateway's audit lines are not complete");
+                }
             }
         }
     }
@@ -175,12 +209,12 @@ mod tests {
         }
         std::os::unix::fs::symlink("keys", home.join("link")).unwrap();
         let refused = |file: PathBuf, seen: &str| {
-            let service = ModelService {
+            let service = ModelService::Own(Box::new(OwnService {
                 credential: Credential::new(CredentialKind::ApiKey, "k").unwrap(),
                 upstream: Upstream::default(),
                 prices: Prices::default(),
                 credential_file: Some(file),
-            };
+            }));
             match service.refuse_visible([home.join(seen).as_path()]) {
                 Err(CampaignError::VisibleCredential { seen, .. }) => Some(seen),
                 Err(other) => panic!("{other}"),

@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::marker::{Dialect, parse_config};
-    use crate::sandbox::container::EngineAddress;
+    use crate::sandbox::container::EngineChoice;
 
     /// A home with a toolchain, a secret and a link to the secret.
     fn home() -> tempfile::TempDir {
@@ -207,11 +207,7 @@ mod tests {
         let entries = ["tools/bin", ".cargo/bin", "elsewhere"].map(|entry| home.join(entry));
         let host = HostFacts {
             without: Vec::new(),
-            engine: EngineAddress {
-                host: "unix:///nonexistent".into(),
-                certificates: None,
-                patience: EngineAddress::PATIENCE,
-            },
+            engine: EngineChoice::at("unix:///nonexistent"),
             home: Some(home.to_owned()),
             path: Some(std::env::join_paths(entries).unwrap()),
             state: PathBuf::new(),

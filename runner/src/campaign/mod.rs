@@ -1,6 +1,7 @@
 //! The loop: does what the pure parts say, and the only place that sees more than one adapter.
 
 mod backend;
+mod baseline;
 mod bench;
 mod berth;
 mod capture;
@@ -19,7 +20,9 @@ mod golden;
 mod host_view;
 mod liveness;
 mod measure;
+mod pairs;
 mod preflight;
+mod proofs;
 mod resume;
 mod round;
 mod run;
@@ -36,9 +39,9 @@ pub use finalize::{
     PassedGuard, Shape, Share, TrackedChange, finalize,
 };
 pub use folder::{RunFolder, list_runs};
-pub use gate::ModelService;
+pub use gate::{ModelService, OwnService};
 pub use preflight::{
-    Area, Check, CheckReport, CheckStatus, NoiseFound, PreflightRequest, preflight,
+    Area, Check, CheckReport, CheckStatus, Hint, NoiseFound, PreflightRequest, preflight,
 };
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};

@@ -9,16 +9,56 @@ use crate::decide::record::Record;
 use crate::ledger::{self, Holder, Lock, LockError};
 use crate::marker::Marker;
 use crate::model::{CommitId, FinishReason, RunId};
+use crate::sandbox::container::ImageUsed;
 
 /// What `run` does with the marker's newest run.
 #[derive(Debug, PartialEq)]
 pub(super) enum Start {
     /// It is not finished and goes on.
-    Resume { run: RunId, base: CommitId },
+    Resume(Unfinished),
     /// It gave up for reasons that may have passed, and goes on.
-    Reopen { run: RunId, base: CommitId },
+    Reopen(Unfinished),
     /// A new one begins; `left` is unfinished, but of the marker as it was before it was changed.
     Afresh { left: Option<RunId> },
+}
+
+/// A run that can go on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Unfinished {
+    pub run: RunId,
+    pub base: CommitId,
+    /// The digest of the image that it ran in.
+    pub image: Option<String>,
+}
+
+impl Start {
+    /// Returns the run that goes on.
+    pub fn unfinished(&self) -> Option<&Unfinished> {
+        match self {
+            Self::Resume(unfinished) | Self::Reopen(unfinished) => Some(unfinished),
+            Self::Afresh { .. } => None,
+        }
+    }
+}
+
+impl Unfinished {
+    /// Says why it cannot go on in containers of `image` (`None`: in processes): what was measured
+    /// elsewhere cannot be compared. `None` where it can.
+    pub fn is_elsewhere(&self, image: Option<&ImageUsed>) -> Option<String> {
+        match (&self.image, image) {
+            (None, None) => None,
+            (Some(ran_in), Some(image)) if *ran_in == image.id => None,
+            (Some(ran_in), Some(ImageUsed { name, id })) => Some(format!(
+                "it ran in the image {ran_in}, and `{name}` is {id} now"
+            )),
+            (Some(ran_in), None) => Some(format!(
+                "it ran in containers of the image {ran_in}, and would go on without"
+            )),
+            (None, Some(ImageUsed { name, .. })) => Some(format!(
+                "its ledger names no image, and it would go on in containers of `{name}`"
+            )),
+        }
+    }
 }
 
 /// Decides what becomes of the newest run of `marker`.
@@ -28,12 +68,18 @@ pub(super) fn choose(runs_dir: &Path, marker: &Marker) -> Result<Start, Campaign
     };
     let is_same = progress.marker_digest == marker.digest();
     let Progress {
-        run, base, closed, ..
+        run,
+        base,
+        image,
+        closed,
+        ..
     } = progress;
     Ok(match closed {
-        None if is_same => Start::Resume { run, base },
+        None if is_same => Start::Resume(Unfinished { run, base, image }),
         None => Start::Afresh { left: Some(run) },
-        Some(FinishReason::Infrastructure) if is_same => Start::Reopen { run, base },
+        Some(FinishReason::Infrastructure) if is_same => {
+            Start::Reopen(Unfinished { run, base, image })
+        }
         Some(_) => Start::Afresh { left: None },
     })
 }
@@ -128,6 +174,7 @@ mod tests {
             base,
             direction,
             seed,
+            image,
             ..
         } = opened()
         else {
@@ -141,6 +188,7 @@ mod tests {
             base: base.clone(),
             direction,
             seed,
+            image,
         };
         let folder = RunFolder::new(runs_dir, &run);
         folder.create().unwrap();
@@ -166,10 +214,12 @@ mod tests {
 
         let same = marker().digest();
         let (run, base) = run_of(dir, &same, &[]);
-        let resume = Start::Resume {
+        let unfinished = Unfinished {
             run: run.clone(),
-            base: base.clone(),
+            base,
+            image: None,
         };
+        let resume = Start::Resume(unfinished.clone());
         assert_eq!(choose(dir, &marker()).unwrap(), resume);
 
         run_of(dir, "of another marker", &[baseline()]);
@@ -190,7 +240,45 @@ mod tests {
             &same,
             &[baseline(), closed(FinishReason::Infrastructure)],
         );
-        assert_eq!(choose(dir, &marker()).unwrap(), Start::Reopen { run, base });
+        let reopen = Start::Reopen(unfinished);
+        assert_eq!(choose(dir, &marker()).unwrap(), reopen);
+    }
+
+    #[test]
+    fn a_run_goes_on_only_where_it_ran() {
+        let ran_in = |image: Option<&str>| {
+            let Record::RunOpened { run, base, .. } = opened() else {
+                unreachable!("it opens a run")
+            };
+            let image = image.map(str::to_owned);
+            Unfinished { run, base, image }
+        };
+        let image = ImageUsed {
+            name: "tools".into(),
+            id: "sha256:2".into(),
+        };
+        assert_eq!(ran_in(None).is_elsewhere(None), None);
+        assert_eq!(ran_in(Some("sha256:2")).is_elsewhere(Some(&image)), None);
+        let told = [
+            (
+                Some("sha256:1"),
+                Some(&image),
+                "it ran in the image sha256:1, and `tools` is sha256:2 now",
+            ),
+            (
+                Some("sha256:1"),
+                None,
+                "it ran in containers of the image sha256:1, and would go on without",
+            ),
+            (
+                None,
+                Some(&image),
+                "its ledger names no image, and it would go on in containers of `tools`",
+            ),
+        ];
+        for (before, now, expected) in told {
+            assert_eq!(ran_in(before).is_elsewhere(now).as_deref(), Some(expected));
+        }
     }
 
     #[test]

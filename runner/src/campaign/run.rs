@@ -8,24 +8,18 @@ use tokio_util::sync::CancellationToken;
 use super::CampaignError;
 use super::bench::Role;
 use super::clock;
-use super::compare::purpose;
 use super::emitter::Emitter;
 use super::error::chain;
 use super::experiment::Champion;
 use super::folder::{RunFolder, list_runs, remove_stillborn};
 use super::gate::{Gate, GateFiles, ModelService};
-use super::liveness::Passed;
-use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
 use super::wait::wait_until;
 use super::workshop::{Base, HostFacts, Workshop};
-use crate::decide::bound::{Held, judge_lines};
-use crate::decide::dice::Dice;
-use crate::decide::lines::Lines;
+use crate::decide::ideas;
 use crate::decide::patience::try_again_at_ms;
-use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
-use crate::decide::record::{GuardBase, Record, VERSION};
-use crate::decide::{ideas, noise};
+use crate::decide::progress::{Budget, NextStep, Progress};
+use crate::decide::record::{Record, VERSION};
 use crate::event::{EventKind, MeasuredIn, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
@@ -102,18 +96,15 @@ async fn open_and_go(
     repo.ignore_runs()?;
     let lock = lock_marker(&runs_dir, &request.marker.name)?;
     remove_stillborn(&runs_dir, &request.marker.name)?;
-    let start = if request.fresh {
+    let mut start = if request.fresh {
         Start::Afresh { left: None }
     } else {
         choose(&runs_dir, &request.marker)?
     };
     let asked = request.base.as_deref();
-    let (run, base) = match &start {
-        Start::Resume { run, base } | Start::Reopen { run, base } => (run.clone(), base.clone()),
-        Start::Afresh { .. } => {
-            let run = new_id(&runs_dir, &request.marker.name).await?;
-            (run, repo.resolve(asked)?)
-        }
+    let base = match start.unfinished() {
+        Some(unfinished) => unfinished.base.clone(),
+        None => repo.resolve(asked)?,
     };
     let mut warnings = Vec::new();
     if let Start::Afresh { left: Some(left) } = &start {
@@ -121,14 +112,31 @@ async fn open_and_go(
             "run {left} was not finished and stays as it is: the marker has changed since"
         ));
     }
-    if asked.is_some() && repo.resolve(asked)? != base {
+    // Everything that can refuse does so before the run's folder exists.
+    let mut workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
+    if let Some(unfinished) = start.unfinished()
+        && let Some(why) = unfinished.is_elsewhere(workshop.image())
+    {
+        let left = &unfinished.run;
+        warnings.push(format!(
+            "run {left} was not finished and stays as it is: {why}"
+        ));
+        start = Start::Afresh { left: None };
+        workshop.close().await;
+        let Workshop { repo, marker, .. } = workshop;
+        let base = repo.resolve(asked)?;
+        workshop = Workshop::open(repo, marker, base, &request.host).await?;
+    }
+    let run = match start.unfinished() {
+        Some(unfinished) => unfinished.run.clone(),
+        None => new_id(&runs_dir, &workshop.marker.name).await?,
+    };
+    if asked.is_some() && workshop.repo.resolve(asked)? != workshop.base {
         warnings.push(format!(
             "the unfinished run goes on from its own base {}; --new starts afresh from another",
-            base.short()
+            workshop.base.short()
         ));
     }
-    // Everything that can refuse does so before the run's folder exists.
-    let workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
     workshop.check_target()?;
     if let Some(service) = &request.service {
         service.refuse_visible(workshop.shown())?;
@@ -139,7 +147,7 @@ async fn open_and_go(
     folder.create()?;
     let found = match &start {
         Start::Afresh { .. } => Err(lock),
-        Start::Resume { .. } | Start::Reopen { .. } => Ok(Ledger::open(&folder.ledger(), lock)?),
+        Start::Resume(_) | Start::Reopen(_) => Ok(Ledger::open(&folder.ledger(), lock)?),
     };
     let spent = match &found {
         Ok(opened) => fold(&run, &opened.records)?.spent,
@@ -182,6 +190,7 @@ async fn open_and_go(
                 base: workshop.base.clone(),
                 direction: marker.metric.direction,
                 seed: clock::seed(),
+                image: workshop.image().map(|image| image.id.clone()),
             };
             let ledger = Ledger::create(&folder.ledger(), lock, &opening)?;
             (ledger, vec![opening])
@@ -204,14 +213,19 @@ async fn open_and_go(
         resumed: is_found,
     });
     let warnings = request.warnings.into_iter().chain(warnings);
+    let warnings = warnings.chain(enforcement.warnings);
     for warning in warnings.chain(workshop.warnings()) {
         emitter.warn(warning);
     }
     emitter.catch_up(&progress);
-    let base = workshop.base().await?;
-    let base = workshop
-        .prepare(base, &mut emitter, &request.cancel)
-        .await?;
+    let base = match workshop.ready_base(&mut emitter, &request.cancel).await {
+        Ok(base) => base,
+        Err(error) => {
+            gate.close().await;
+            workshop.close().await;
+            return Err(error);
+        }
+    };
     let mut campaign = Campaign {
         workshop,
         gate,
@@ -227,7 +241,7 @@ async fn open_and_go(
         faults: 0,
     };
     campaign.repair()?;
-    if matches!(start, Start::Reopen { .. }) {
+    if matches!(start, Start::Reopen(_)) {
         campaign.record(Record::RunReopened)?;
     }
     let ended = campaign.go().await;
@@ -377,11 +391,8 @@ impl Campaign<'_> {
     }
 
     async fn remake(&mut self) -> Result<(), CampaignError> {
-        let base = self.workshop.base().await?;
-        self.base = self
-            .workshop
-            .prepare(base, &mut self.emitter, &self.cancel)
-            .await?;
+        let ready = self.workshop.ready_base(&mut self.emitter, &self.cancel);
+        self.base = ready.await?;
         self.champion = None;
         Ok(())
     }
@@ -459,6 +470,16 @@ impl Campaign<'_> {
 }
 
 impl Workshop {
+    /// Makes the base snapshots and prepares them.
+    pub(super) async fn ready_base(
+        &self,
+        emitter: &mut Emitter<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Base, CampaignError> {
+        let base = self.base().await?;
+        self.prepare(base, emitter, cancel).await
+    }
+
     /// Runs `prepare` on the base snapshots, once in each backend, whose C library and programs its
     /// result is made for; it is what everything starts from.
     pub(super) async fn prepare(
@@ -522,148 +543,5 @@ impl Workshop {
         base.visible.put(role, prepared);
         base.measured = self.with_hidden(&base.visible).await?;
         Ok(base)
-    }
-
-    /// Measures the base commit: guards green and alive, golden outputs, then 3 to 8 readings of
-    /// the metric. `seed` is the run's.
-    ///
-    /// # Errors
-    ///
-    /// [`CampaignError::BaselineNotGreen`] when a guard fails or notices no faults, when a golden
-    /// output cannot be compared, or when the metric gives no number.
-    pub(super) async fn baseline(
-        &self,
-        measured: &Snapshot,
-        seed: u32,
-        emitter: &mut Emitter<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<(Baseline, Snapshot), CampaignError> {
-        let dice = Dice::of_experiment(seed, 0);
-        let mut faults = dice.apart(purpose::FAULTS);
-        let mut guards = Vec::new();
-        let mut guard_lines = Lines::default();
-        for guard in &self.marker.guards {
-            emitter.emit(EventKind::GuardStarted {
-                experiment: None,
-                guard: guard.name.clone(),
-            });
-            let result = self.run_guard(guard, None, measured, cancel).await?;
-            emitter.emit(EventKind::GuardFinished {
-                experiment: None,
-                guard: guard.name.clone(),
-                passed: result.held.is_passed(),
-                value: result.value,
-                detail: result.held.detail().to_owned(),
-                tests: result.tests.clone(),
-            });
-            if let Held::Broken { why } = &result.held {
-                return Err(CampaignError::BaselineNotGreen(format!(
-                    "guard `{}` {why}\n{}",
-                    guard.name, result.output
-                )));
-            }
-            guard_lines.add(result.lines);
-            let green = GuardBase {
-                name: guard.name.clone(),
-                value: result.value,
-                tests: result.tests,
-            };
-            if guard.liveness {
-                let passed = Passed {
-                    commit: &self.base,
-                    measured,
-                    base: &green,
-                };
-                let seed = u64::from(faults.number());
-                emitter.emit(EventKind::GuardStarted {
-                    experiment: None,
-                    guard: guard.name.clone(),
-                });
-                let life = self.liveness(guard, passed, seed, cancel).await?;
-                let trouble = life.trouble();
-                emitter.emit(life.finished(guard, None, trouble.as_deref()));
-                if let Some(why) = trouble {
-                    let name = &guard.name;
-                    let why = format!("guard `{name}` {why}");
-                    return Err(CampaignError::BaselineNotGreen(why));
-                }
-            }
-            guards.push(green);
-        }
-        // Not by the run's seed, which the metric's command can see a part of.
-        let golden = self.golden_outputs(measured, clock::seed, cancel).await?;
-        let golden = golden.map_err(CampaignError::BaselineNotGreen)?;
-        let built = self
-            .build(measured, cancel)
-            .await?
-            .map_err(CampaignError::BaselineNotGreen)?;
-        let mut lines = Lines::default();
-        let mut note = |value, reading: &Reading| {
-            lines.add(reading.lines.clone());
-            emitter.emit(EventKind::BaselineReading {
-                value,
-                seconds: reading.wall.as_secs_f64(),
-            });
-        };
-        let readings = self
-            .base_readings(
-                (measured, &built),
-                dice.apart(purpose::PAIRS),
-                &mut note,
-                cancel,
-            )
-            .await?
-            .map_err(|(why, reading)| {
-                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
-            })?;
-        for result in judge_lines(&self.marker.line_guards, &[], &lines) {
-            emitter.emit(EventKind::GuardFinished {
-                experiment: None,
-                guard: result.name.clone(),
-                passed: result.held.is_passed(),
-                value: result.value,
-                detail: result.held.detail().to_owned(),
-                tests: Vec::new(),
-            });
-            if let Held::Broken { why } = &result.held {
-                let name = &result.name;
-                return Err(CampaignError::BaselineNotGreen(format!(
-                    "guard `{name}`, in what the metric prints: {why}"
-                )));
-            }
-            guards.push(GuardBase {
-                name: result.name,
-                value: result.value,
-                tests: Vec::new(),
-            });
-        }
-        let tracks = Lines::tracked(&self.marker.track, &[&lines, &guard_lines]);
-        let noise = noise::noise(&readings);
-        let value = noise::median_reading(&readings);
-        let count = u32::try_from(readings.len()).expect("at most 8");
-        emitter.emit(EventKind::BaselineMeasured {
-            value,
-            noise,
-            readings: count,
-            tracks: tracks.clone(),
-        });
-        if let Some(claimed) = self.marker.metric.baseline
-            && (claimed.get() - value.get()).abs() > 0.1 * value.get().abs()
-        {
-            emitter.warn(format!(
-                "`metric.baseline` says {claimed}, measured was {value}"
-            ));
-        }
-        Ok((
-            Baseline {
-                value,
-                noise,
-                readings,
-                guards,
-                tracks,
-                golden,
-            },
-            built,
-        ))
     }
 }

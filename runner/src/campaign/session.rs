@@ -17,7 +17,6 @@ use super::workshop::Workshop;
 use crate::agent::{AgentOutcome, Circumstances, Ending, Heard, Report, Transcript, launch};
 use crate::decide::brief::one_line;
 use crate::event::EventKind;
-use crate::gateway::Gateway;
 use crate::model::{ExperimentNumber, Usage};
 use crate::sandbox::{Execution, Exit, Finished, OutputSink, Snapshot, Stream};
 
@@ -62,7 +61,7 @@ pub(super) async fn run_session(
             path: request.transcript.to_owned(),
             cause,
         })?;
-    let mark = gate.gateway().map(Gateway::mark).unwrap_or_default();
+    let mark = gate.metered().await?.unwrap_or_default().usage;
     let mut ear = Ear {
         transcript: Transcript::new(spec.protocol),
         file: Some(file),
@@ -91,13 +90,15 @@ pub(super) async fn run_session(
         tokio::pin!(refused);
         tokio::select! {
             finished = &mut execution => finished?,
-            () = &mut refused => {
+            lost = &mut refused => {
                 stop.cancel();
-                execution.await?
+                let finished = execution.await?;
+                lost?;
+                finished
             }
         }
     };
-    let metered = gate.gateway().map(Gateway::metered);
+    let metered = gate.metered().await?;
     let stderr = String::from_utf8_lossy(ear.stderr.bytes());
     let mut report = ear.transcript.finish(&Circumstances {
         ending: ending(finished.exit),
@@ -116,10 +117,10 @@ pub(super) async fn run_session(
         report.outcome = AgentOutcome::Unauthorized { message };
     }
     // The gateway's meter is the authority on tokens and money; turns only the agent counts.
-    let usage = match gate.gateway() {
-        Some(gateway) => Usage {
+    let usage = match metered {
+        Some(metered) => Usage {
             turns: report.usage.turns,
-            ..gateway.usage_since(mark)
+            ..metered.usage.since(mark)
         },
         None => report.usage,
     };
@@ -138,13 +139,18 @@ pub(super) async fn run_session(
 }
 
 /// Completes when the model's service has refused the credential: no retry can mend that.
-async fn credential_refused(gate: &Gate) {
-    let Some(gateway) = gate.gateway() else {
-        return std::future::pending().await;
-    };
+///
+/// # Errors
+///
+/// When the gateway is gone: no request will be answered any more.
+async fn credential_refused(gate: &Gate) -> Result<(), CampaignError> {
     let mut tick = tokio::time::interval(Duration::from_millis(100));
-    while !gateway.metered().auth_failed {
-        tick.tick().await;
+    loop {
+        match gate.metered().await? {
+            None => return std::future::pending().await,
+            Some(metered) if metered.auth_failed => return Ok(()),
+            Some(_) => tick.tick().await,
+        };
     }
 }
 

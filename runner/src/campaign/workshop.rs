@@ -20,7 +20,7 @@ use crate::event::Executions;
 use crate::marker::Marker;
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{AgentGit, Repo, TreeKind};
-use crate::sandbox::container::EngineAddress;
+use crate::sandbox::container::{EngineChoice, ImageUsed};
 use crate::sandbox::process::Feature;
 use crate::sandbox::{Execution, Finished, OutputSink, SandboxError, Snapshot};
 
@@ -36,7 +36,7 @@ pub struct HostFacts {
     /// What to do without although the host may have it; simulates lesser hosts.
     pub without: Vec<Feature>,
     /// Where a container engine is asked for.
-    pub engine: EngineAddress,
+    pub engine: EngineChoice,
 }
 
 /// A marker on a base commit, with the sandboxes that fit it.
@@ -68,13 +68,16 @@ pub struct Workshop {
     pub(super) berth: Berth,
 }
 
-/// The plan of the agent, and that of measurements where it is another one.
+/// What is in force: the plan of the agent, that of measurements where it is another one, and the
+/// image that containers are made of.
 #[derive(Debug, Serialize)]
 pub(super) struct Plans<'a> {
     #[serde(flatten)]
     agent: &'a Plan,
     #[serde(skip_serializing_if = "Option::is_none")]
     measure: Option<&'a Plan>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a ImageUsed>,
 }
 
 /// What steers tests and builds where something may change, in the order of the paths.
@@ -157,6 +160,11 @@ impl Workshop {
         self.benches.of(role)
     }
 
+    /// Returns what containers are made of, if any are used.
+    pub fn image(&self) -> Option<&ImageUsed> {
+        self.benches.each().find_map(|bench| bench.image.as_ref())
+    }
+
     /// Returns what sandboxes see of this machine: the views of every plan, and the checkout.
     pub(super) fn shown(&self) -> impl Iterator<Item = &Path> {
         let views = self.benches.each().flat_map(|bench| &bench.plan.views);
@@ -169,6 +177,7 @@ impl Workshop {
         Plans {
             agent: &self.bench(Role::Agent).plan,
             measure: self.benches.parted().map(|bench| &bench.plan),
+            image: self.image(),
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Progress {
     pub direction: Direction,
     /// Fixes which side of each pair is measured first.
     pub seed: u32,
+    /// The digest of the image that containers are made of.
+    pub image: Option<String>,
     pub baseline: Option<Baseline>,
     /// The base commit until an experiment is kept.
     pub champion: CommitId,
@@ -144,6 +146,7 @@ impl Progress {
                 base,
                 direction,
                 seed,
+                image,
             } => Ok(Self {
                 run,
                 marker,
@@ -152,6 +155,7 @@ impl Progress {
                 base,
                 direction,
                 seed,
+                image,
                 baseline: None,
                 champion_value: None,
                 experiments: Vec::new(),

@@ -28,6 +28,9 @@ pub enum Record {
         /// Fixes which side of each pair is measured first; 0 in ledgers of before.
         #[serde(default)]
         seed: u32,
+        /// The digest of the image that containers are made of; `None` on the process backend.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
     },
     BaselineMeasured {
         value: Metric,
@@ -177,6 +180,18 @@ mod tests {
         assert!(!ended(DiscardReason::Inconclusive, -0.01).is_near_miss());
         assert!(!ended(DiscardReason::Worse, 0.01).is_near_miss());
         assert!(!samples::kept(1).is_near_miss());
+    }
+
+    #[test]
+    fn the_opening_of_a_run_in_containers_names_their_image() {
+        let line = r#"{"record":"run_opened","v":1,"run":"20260131-235959-sort-speed-00ff","marker":"sort-speed","marker_digest":"d1","base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","direction":"lower","seed":7,"image":"sha256:1d"}"#;
+        let record: Record = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        let progress = crate::decide::progress::Progress::fold([record].into_iter());
+        assert_eq!(
+            progress.unwrap().unwrap().image.as_deref(),
+            Some("sha256:1d")
+        );
     }
 
     #[test]

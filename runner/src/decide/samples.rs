@@ -61,6 +61,7 @@ pub(crate) fn opened() -> Record {
         base: commit('b'),
         direction: Direction::Lower,
         seed: 7,
+        image: None,
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Users read it: `docs/gateway.md` documents the fields, which are only ever added to.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -35,29 +36,42 @@ pub struct AuditLine<'a> {
     pub refused: Option<&'a str>,
 }
 
-/// An open audit file. Requests end at any time and on any task, hence the lock.
+/// Where audit lines go.
 #[derive(Debug)]
+pub enum AuditTo {
+    /// Appended to; made for its owner only.
+    File(PathBuf),
+    /// Somebody who writes them down; does not block.
+    Stream(UnixStream),
+}
+
+/// An open audit file. Requests end at any time and on any task, hence the lock.
 pub struct Audit(Mutex<Log>);
 
-#[derive(Debug)]
 struct Log {
-    file: File,
+    out: Box<dyn Write + Send>,
     written: u64,
     /// What could not be written yet; no more than the requests that were under way.
     backlog: Vec<u8>,
 }
 
 impl Audit {
-    /// Opens the file to append; it is made for its owner only.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)?;
-        let written = file.metadata()?.len();
+    /// Opens what lines are appended to.
+    pub fn open(to: AuditTo) -> io::Result<Self> {
+        let (out, written): (Box<dyn Write + Send>, u64) = match to {
+            AuditTo::Stream(stream) => (Box::new(stream), 0),
+            AuditTo::File(path) => {
+                let file = OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .mode(0o600)
+                    .open(path)?;
+                let written = file.metadata()?.len();
+                (Box::new(file), written)
+            }
+        };
         Ok(Self(Mutex::new(Log {
-            file,
+            out,
             written,
             backlog: Vec::new(),
         })))
@@ -92,7 +106,7 @@ impl Audit {
 
 impl Log {
     fn drain(&mut self) -> io::Result<()> {
-        drain(&mut self.backlog, &mut self.file, &mut self.written)
+        drain(&mut self.backlog, &mut self.out, &mut self.written)
     }
 }
 

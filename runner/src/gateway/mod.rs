@@ -13,6 +13,7 @@ mod credential;
 mod credential_file;
 mod exchange;
 mod headers;
+mod lease;
 mod limits;
 mod meter;
 mod pricing;
@@ -20,6 +21,7 @@ mod proxy;
 mod relay;
 mod reply;
 mod screen;
+mod shared;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -49,13 +51,16 @@ use self::limits::{ACCEPT_RETRY, MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEADERS, M
 use self::meter::Meter;
 use self::proxy::Proxy;
 use self::screen::ServerTools;
-use crate::model::{Cost, Usage};
+use crate::model::Cost;
 
+pub use self::audit::AuditTo;
 pub use self::credential::{Credential, CredentialError, CredentialKind};
 pub use self::credential_file::{CredentialFile, CredentialFileError};
+pub use self::lease::{Lease, reach};
 pub use self::limits::TimeLimits;
 pub use self::meter::Metered;
 pub use self::pricing::{Prices, PricesError};
+pub use self::shared::{CONTROL_NAME, SharedGateway, SharedOptions};
 pub use self::trust::{Trust, TrustError};
 pub use self::tunnel::TunnelProxyError;
 pub use self::upstream::{Upstream, UpstreamError};
@@ -72,8 +77,7 @@ pub struct GatewayOptions {
     pub upstream: Upstream,
     /// Holds the socket, and is what the sandbox sees. Exists; its parent is closed to others.
     pub folder: PathBuf,
-    /// The audit file; appended to.
-    pub audit: PathBuf,
+    pub audit: AuditTo,
     pub max_cost: Option<Cost>,
     pub prices: Prices,
     /// Lets tools through that the service runs, which may reach the net.
@@ -93,6 +97,12 @@ pub enum GatewayError {
     #[error("could not listen on `{}`", path.display())]
     Listen {
         path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("the gateway at `{}` does not serve this run", control.display())]
+    Shared {
+        control: PathBuf,
         #[source]
         cause: io::Error,
     },
@@ -120,14 +130,16 @@ impl Gateway {
         reason = "it spawns, so that it must be called on a runtime"
     )]
     pub async fn start(options: GatewayOptions) -> Result<Self, GatewayError> {
-        let audit = Audit::open(&options.audit).map_err(|cause| GatewayError::Audit {
-            path: options.audit.clone(),
-            cause,
-        })?;
+        let path = match &options.audit {
+            AuditTo::File(path) => path.clone(),
+            AuditTo::Stream(_) => PathBuf::new(),
+        };
+        let audit =
+            Audit::open(options.audit).map_err(|cause| GatewayError::Audit { path, cause })?;
         let client =
             UpstreamClient::new(&options.upstream, options.limits).map_err(GatewayError::Tls)?;
         let socket = options.folder.join(SOCKET_NAME);
-        let listener = listen(&socket).map_err(|cause| GatewayError::Listen {
+        let listener = listen(&socket, 0o666).map_err(|cause| GatewayError::Listen {
             path: socket.clone(),
             cause,
         })?;
@@ -192,23 +204,6 @@ impl Gateway {
         self.proxy.meter.read()
     }
 
-    /// Returns the usage so far, to be given to [`usage_since`](Self::usage_since).
-    pub fn mark(&self) -> Usage {
-        self.metered().usage
-    }
-
-    /// Returns what was used since `mark`.
-    pub fn usage_since(&self, mark: Usage) -> Usage {
-        let now = self.mark();
-        let cost = |usage: Usage| usage.cost_usd.microdollars();
-        Usage {
-            turns: now.turns.saturating_sub(mark.turns),
-            input_tokens: now.input_tokens.saturating_sub(mark.input_tokens),
-            output_tokens: now.output_tokens.saturating_sub(mark.output_tokens),
-            cost_usd: Cost::from_microdollars(cost(now).saturating_sub(cost(mark))),
-        }
-    }
-
     /// Ends all connections, waits for their tasks and removes the socket.
     pub async fn stop(self) {
         drop(self.cancel);
@@ -230,9 +225,9 @@ fn token() -> String {
 }
 
 /// Makes the socket, in place of one that an earlier gateway left; one that still serves is an
-/// error. Every uid may connect: the
-/// sandbox's is not known here, and the folder's parent keeps others away.
-fn listen(socket: &Path) -> io::Result<UnixListener> {
+/// error. A sandbox's socket is for every uid: its own is not known here, and the folder's parent
+/// keeps others away.
+fn listen(socket: &Path, mode: u32) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(socket) {
         Ok(metadata) if metadata.file_type().is_socket() => {
             if std::os::unix::net::UnixStream::connect(socket).is_ok() {
@@ -243,7 +238,7 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
         _ => {}
     }
     let listener = UnixListener::bind(socket)?;
-    std::fs::set_permissions(socket, Permissions::from_mode(0o666))?;
+    std::fs::set_permissions(socket, Permissions::from_mode(mode))?;
     Ok(listener)
 }
 

@@ -1,5 +1,7 @@
 //! The inputs whose output must stay what it is.
 
+use autoclave_policies::yaml::{Node, Value};
+
 use super::decode::{Fields, Trouble};
 use super::duration::duration;
 use super::goal::MINUTE;
@@ -29,7 +31,7 @@ pub(super) fn golden(marker: &mut Fields<'_, '_>) -> Option<Golden> {
         let trouble = Trouble::new("there is no input to compare outputs on");
         let hint = "list files such as `inputs: [tests/golden/*.in]`, or write `generate`";
         fields.problem("inputs", trouble.hint(hint));
-    } else if inputs.is_empty() && fields.node("generate").is_none() {
+    } else if is_empty(fields.node("inputs")) && fields.node("generate").is_none() {
         let trouble = Trouble::new("names no input").hint("list files, or write `generate`");
         fields.problem("inputs", trouble);
     }
@@ -43,4 +45,8 @@ pub(super) fn golden(marker: &mut Fields<'_, '_>) -> Option<Golden> {
         }),
         timeout,
     })
+}
+
+fn is_empty(list: Option<&Node>) -> bool {
+    matches!(list.map(|node| &node.value), Some(Value::Sequence(items)) if items.is_empty())
 }

@@ -87,6 +87,19 @@ pub struct Usage {
     pub cost_usd: Cost,
 }
 
+impl Usage {
+    /// Returns what was used since `mark`.
+    #[must_use]
+    pub fn since(self, mark: Self) -> Self {
+        Self {
+            turns: self.turns.saturating_sub(mark.turns),
+            input_tokens: self.input_tokens.saturating_sub(mark.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(mark.output_tokens),
+            cost_usd: self.cost_usd.minus(mark.cost_usd),
+        }
+    }
+}
+
 impl AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.turns = self.turns.saturating_add(other.turns);

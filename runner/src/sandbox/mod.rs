@@ -257,6 +257,9 @@ pub struct Enforcement {
     pub level: Level,
     /// One line for each layer: what it is and how it is enforced here.
     pub layers: Vec<Layer>,
+    /// What is known to break it here, such as a runtime with a known escape; fragments for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One layer of the enforcement table.
@@ -285,6 +288,10 @@ pub enum SandboxError {
     },
     #[error("could not read the files of the snapshot")]
     Entries(#[source] BoxError),
+    #[error(transparent)]
+    NoEngine(#[from] container::EngineError),
+    #[error("the container engine at `{engine}` has no image `{image}`")]
+    NoImage { image: String, engine: String },
     /// A container engine refused or did not answer.
     #[error("could not {action}")]
     Engine {

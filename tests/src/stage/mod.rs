@@ -5,6 +5,7 @@
 
 mod checkout;
 mod ended;
+mod engine;
 mod processes;
 mod run;
 mod setup;
@@ -23,6 +24,7 @@ use crate::model_server::{ModelServer, Script};
 
 pub use checkout::{Checkout, tree};
 pub use ended::Ended;
+pub use engine::Engine;
 pub use processes::{Process, descendants, processes_with};
 pub use setup::{Backend, Caller, Setup};
 
@@ -66,9 +68,7 @@ impl Stage {
         ] {
             stage.set(name, Some(&value));
         }
-        if setup.uses(Backend::Container) {
-            let engine = std::env::var_os("AUTOCLAVE_TEST_ENGINE");
-            let engine = engine.expect("AUTOCLAVE_TEST_ENGINE is an engine; tests/run starts it");
+        if let Some(engine) = setup.engine() {
             stage.set("DOCKER_HOST", Some(&engine));
         }
         setup.caller.own(stage.folder.path());

@@ -23,8 +23,10 @@ pub struct Setup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     Process,
-    /// On the engine and with the image that the test set-up made.
+    /// On the Docker engine and with the image that the test set-up made.
     Container,
+    /// The same on Podman's service, which speaks Docker's API.
+    ContainerOnPodman,
 }
 
 /// Who runs autoclave.
@@ -41,21 +43,40 @@ impl Backend {
     pub fn word(self) -> &'static str {
         match self {
             Self::Process => "process",
-            Self::Container => "container",
+            Self::Container | Self::ContainerOnPodman => "container",
         }
     }
 
-    /// Says whether whoever runs the tests named it in `SKIP_BACKENDS`.
-    pub fn is_skipped(self) -> bool {
-        let skipped = std::env::var("SKIP_BACKENDS").unwrap_or_default();
-        skipped.split(',').any(|name| name == self.word())
+    /// Returns the word for it in `SKIP_BACKENDS`.
+    fn skip_word(self) -> &'static str {
+        match self {
+            Self::ContainerOnPodman => "podman",
+            Self::Process | Self::Container => self.word(),
+        }
+    }
+
+    /// Returns the address of the engine that makes the containers.
+    fn engine(self) -> Option<OsString> {
+        let variable = match self {
+            Self::Process => return None,
+            Self::Container => "AUTOCLAVE_TEST_ENGINE",
+            Self::ContainerOnPodman => "AUTOCLAVE_TEST_PODMAN",
+        };
+        let address = std::env::var_os(variable);
+        Some(address.unwrap_or_else(|| panic!("{variable} is an engine; tests/run starts it")))
+    }
+
+    /// Returns the image that containers are made of.
+    pub fn image() -> String {
+        let image = std::env::var("AUTOCLAVE_TEST_IMAGE");
+        image.expect("AUTOCLAVE_TEST_IMAGE names the image; tests/run sets it")
     }
 }
 
 impl Setup {
-    /// Says whether anything runs in `backend`.
-    pub fn uses(self, backend: Backend) -> bool {
-        self.backend == backend || self.measured_in == backend
+    /// Says whether anything runs in containers.
+    pub fn uses_containers(self) -> bool {
+        [self.backend, self.measured_in] != [Backend::Process; 2]
     }
 
     /// Says whether agent and measurements are in different backends.
@@ -65,16 +86,27 @@ impl Setup {
 
     /// Says whether whoever runs the tests named a backend of it in `SKIP_BACKENDS`.
     pub fn is_skipped(self) -> bool {
-        self.backend.is_skipped() || self.measured_in.is_skipped()
+        let own = [self.backend, self.measured_in].map(Backend::skip_word);
+        let skipped = std::env::var("SKIP_BACKENDS").unwrap_or_default();
+        skipped.split(',').any(|name| own.contains(&name))
     }
 
-    /// Returns what stands for the backend in a configuration's `sandbox`.
+    /// Returns the address of the engine that makes the containers, if there are any.
+    pub fn engine(self) -> Option<OsString> {
+        self.backend.engine().or_else(|| self.measured_in.engine())
+    }
+
+    /// Returns the same for who needs it as text.
+    pub fn address(self) -> String {
+        let address = self.engine().and_then(|address| address.into_string().ok());
+        address.expect("containers have an engine, and its address is text")
+    }
+
+    /// Returns what stands for the backends in a configuration's `sandbox`.
     pub fn keys(self) -> String {
         let mut keys = self.backend.word().to_owned();
-        if self.uses(Backend::Container) {
-            let image = std::env::var("AUTOCLAVE_TEST_IMAGE");
-            let image = image.expect("AUTOCLAVE_TEST_IMAGE names the image; tests/run sets it");
-            keys.push_str(&format!(", image: '{image}'"));
+        if self.uses_containers() {
+            keys.push_str(&format!(", image: '{}'", Backend::image()));
         }
         if self.is_mixed() {
             keys.push_str(&format!(", measure: {}", self.measured_in.word()));
@@ -133,10 +165,10 @@ pub(super) fn path_with(first: &Path) -> OsString {
 
 /// Makes tests of journeys, `fn name(setup: Setup)`, for each row of the table.
 ///
-/// Those of `each_caller` also run for an ordinary user; `process_alone` are about what only the
-/// process backend has to do with. Those of `mixed` also run with the agent in one backend and the
-/// measurements in the other, both ways. A journey that is not named is dead code, which the compiler
-/// tells.
+/// Those of `each_caller` also run for an ordinary user; `process_alone` and `container_alone` are
+/// about what only that backend has to do with. Those of `mixed` also run with the agent in one
+/// backend and the measurements in the other, both ways. A journey that is not named is dead code,
+/// which the compiler tells.
 #[macro_export]
 macro_rules! journeys {
     (
@@ -156,9 +188,15 @@ macro_rules! journeys {
         $crate::journeys!(process_measured_in_container, Process, Container, Tester: [$($mixed),*]);
         $crate::journeys!(each_backend: [$($one),*], each_caller: [$($both),*]);
     };
+    (container_alone: [$($alone:ident),* $(,)?] $(,)?) => {
+        $crate::journeys!(container, Container, Container, Tester: [$($alone),*]);
+        $crate::journeys!(
+            container_on_podman, ContainerOnPodman, ContainerOnPodman, Tester: [$($alone),*]
+        );
+    };
     (each_backend: [$($one:ident),* $(,)?], each_caller: [$($both:ident),* $(,)?] $(,)?) => {
         $crate::journeys!(process, Process, Process, Tester: [$($one,)* $($both),*]);
-        $crate::journeys!(container, Container, Container, Tester: [$($one,)* $($both),*]);
+        $crate::journeys!(container_alone: [$($one,)* $($both),*]);
         $crate::journeys!(process_of_ordinary_user, Process, Process, OrdinaryUser: [$($both),*]);
     };
     ($row:ident, $backend:ident, $measured_in:ident, $caller:ident: []) => {};

@@ -155,7 +155,9 @@ impl Watched {
     fn look(&mut self, stage: &Stage, run: u32) {
         let own = stage.outside("bin/autoclave").display().to_string();
         // An engine starts what is in containers; it is no child of ours.
-        let contained = processes_with("/docker/").into_iter();
+        let contained = ["/docker/", "/libpod-"]
+            .into_iter()
+            .flat_map(processes_with);
         for process in descendants(run).into_iter().chain(contained) {
             // A fork of ours, until it becomes another program, is ourselves.
             if process.arguments.starts_with(&own) {
@@ -188,7 +190,7 @@ fn files_with_key(root: &Path) -> Vec<String> {
     found.lines().map(str::to_owned).collect()
 }
 
-/// Returns what the state directory still holds.
+/// Returns what the state directory still holds, beside its name on engines.
 fn leftovers(stage: &Stage) -> Vec<String> {
     let state = stage.outside("state");
     if !fs::exists(&state).unwrap() {
@@ -197,6 +199,7 @@ fn leftovers(stage: &Stage) -> Vec<String> {
     let files = tree(&state);
     files
         .keys()
+        .filter(|path| *path != Path::new("engine-name"))
         .map(|path| path.display().to_string())
         .collect()
 }

@@ -141,7 +141,7 @@ pub struct TrackedChange {
 
 /// What all steps of one finalization need.
 struct Work<'a> {
-    workshop: Workshop,
+    workshop: &'a Workshop,
     progress: &'a Progress,
     base: Base,
     squash: bool,
@@ -201,25 +201,25 @@ async fn pick_and_measure(
     }
     let mut emitter = Emitter::unrecorded(reporter);
     let workshop = Workshop::open(repo, marker, progress.base.clone(), &host).await?;
-    let base = workshop.base().await?;
-    let base = workshop.prepare(base, &mut emitter, &cancel).await?;
-    let work = Work {
-        workshop,
-        progress: &progress,
-        base,
-        squash,
-        cancel: &cancel,
-    };
-    let made = match shape {
-        Shape::Split => parts::split(&work, &kept, &name, &mut emitter).await?,
-        Shape::Whole | Shape::Lean => {
-            let may_leave_out = shape == Shape::Lean;
-            branch::whole(&work, &kept, &name, may_leave_out, &mut emitter).await?
+    let made = async {
+        let work = Work {
+            base: workshop.ready_base(&mut emitter, &cancel).await?,
+            workshop: &workshop,
+            progress: &progress,
+            squash,
+            cancel: &cancel,
+        };
+        match shape {
+            Shape::Split => parts::split(&work, &kept, &name, &mut emitter).await,
+            Shape::Whole | Shape::Lean => {
+                let may_leave_out = shape == Shape::Lean;
+                branch::whole(&work, &kept, &name, may_leave_out, &mut emitter).await
+            }
         }
     };
-    let Work { workshop, base, .. } = work;
-    drop(base);
+    let made = made.await;
     workshop.close().await;
+    let made = made?;
     let mut finalized = Finalized {
         run: progress.run.to_string(),
         base: progress.base.clone(),

@@ -1,8 +1,8 @@
 //! Readings of several sides, side by side.
 
 use super::Work;
-use crate::campaign::compare::purpose;
 use crate::campaign::emitter::Emitter;
+use crate::campaign::pairs::purpose;
 use crate::campaign::{CampaignError, clock};
 use crate::decide::dice::Dice;
 use crate::decide::lines::Lines;

@@ -7,7 +7,8 @@ use crate::agent;
 use crate::campaign::error::chain;
 use crate::campaign::gate::ModelService;
 use crate::campaign::workshop::HostFacts;
-use crate::marker::{Marker, Protocol};
+use crate::gateway::reach;
+use crate::marker::{BackendChoice, Marker, Protocol};
 
 /// The release of Claude Code that the tests of this program drive.
 const TESTED: &str = "2.1.197";
@@ -24,6 +25,47 @@ pub(super) async fn check(
         // Any program will do; it is looked for in the sandbox, where it will run.
         return;
     }
+    let is_in_image = marker.sandbox.backend == BackendChoice::Container
+        || matches!(service, Ok(ModelService::Shared { .. }));
+    if is_in_image && !marker.agent.from_host {
+        let detail = "looked up in the image, where it will run";
+        report.ok(Area::Agent, "agent", detail);
+    } else {
+        of_this_machine(marker, host, report).await;
+    }
+    match service {
+        Ok(ModelService::Shared { control }) => {
+            let shown = control.display();
+            match reach(control).await {
+                Ok(()) => {
+                    let detail = format!("the gateway at `{shown}` has it");
+                    report.ok(Area::Agent, "credential", detail);
+                }
+                Err(error) => {
+                    let hint = "AUTOCLAVE_GATEWAY names the control socket of `autoclave gateway \
+                                --runs`";
+                    report.fail(Area::Agent, "credential", chain(&error), Some(hint));
+                }
+            }
+        }
+        Ok(ModelService::Own(service)) => {
+            let place = match &service.credential_file {
+                Some(file) => format!("read from `{}`", file.display()),
+                None => format!("{} is set", service.credential.kind().variable()),
+            };
+            let detail = format!("{place}; only the gateway will hold it");
+            report.ok(Area::Agent, "credential", detail);
+        }
+        Err(problem) => {
+            let hint = "set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN, or \
+                        name a file with AUTOCLAVE_CREDENTIAL_FILE";
+            report.fail(Area::Agent, "credential", problem.as_str(), Some(hint));
+        }
+    }
+}
+
+/// Tries the agent that this machine has.
+async fn of_this_machine(marker: &Marker, host: &HostFacts, report: &mut CheckReport) {
     let command = marker.agent.command.first().map_or("", String::as_str);
     let hint = "install Claude Code (`npm install -g @anthropic-ai/claude-code`), set \
                 `agent.command` to its path, or `agent.protocol: none` for another program";
@@ -42,20 +84,5 @@ pub(super) async fn check(
                 }
             }
         },
-    }
-    match service {
-        Ok(service) => {
-            let place = match &service.credential_file {
-                Some(file) => format!("read from `{}`", file.display()),
-                None => format!("{} is set", service.credential.kind().variable()),
-            };
-            let detail = format!("{place}; only the gateway will hold it");
-            report.ok(Area::Agent, "credential", detail);
-        }
-        Err(problem) => {
-            let hint = "set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN, or \
-                        name a file with AUTOCLAVE_CREDENTIAL_FILE";
-            report.fail(Area::Agent, "credential", problem.as_str(), Some(hint));
-        }
     }
 }

@@ -19,9 +19,6 @@ pub(super) fn check(workshop: &Workshop, config: &ConfigFile, report: &mut Check
     for role in workshop.benches.roles() {
         policy(workshop, *role, report);
     }
-    for warning in workshop.warnings() {
-        report.warn(Area::Repository, "repository", warning, None);
-    }
     in_place(workshop, report);
     for warning in workshop.warnings() {
         report.warn(Area::Repository, "submodules", warning, None);
@@ -55,6 +52,11 @@ fn backend(workshop: &Workshop, role: Role, report: &mut CheckReport) {
                         `sandbox.allow_degraded` accepts";
             report.warn(Area::Sandbox, &name, detail, Some(hint));
         }
+    }
+    for warning in enforcement.warnings {
+        let hint = "update it; a distribution may have patched it without a new number: its \
+                    security tracker says so";
+        report.warn(Area::Sandbox, "escape", warning, Some(hint));
     }
     let (backend, level) = (enforcement.backend, enforcement.level);
     match role {

@@ -22,7 +22,7 @@ use crate::marker::{ConfigFile, Marker};
 use crate::repo::Repo;
 
 pub use noise::NoiseFound;
-pub use report::{Area, Check, CheckReport, CheckStatus};
+pub use report::{Area, Check, CheckReport, CheckStatus, Hint};
 
 /// A marker to try, and what is known about it.
 pub struct PreflightRequest<'a> {
@@ -35,6 +35,8 @@ pub struct PreflightRequest<'a> {
     pub host: &'a HostFacts,
     /// Comparisons of the base with itself to run for real.
     pub null_experiments: u32,
+    /// What to do about errors of the sandbox; hints are the caller's.
+    pub hint: Hint,
 }
 
 /// Tries everything a run of a marker needs, up to the noise of its metric. What fails does not
@@ -72,7 +74,7 @@ pub async fn preflight(
     let workshop = match Workshop::open(repo, request.marker, base, request.host).await {
         Ok(workshop) => workshop,
         Err(error) => {
-            report.error(&error);
+            report.error(&error, request.hint);
             return Ok(report);
         }
     };
@@ -95,7 +97,7 @@ pub async fn preflight(
     match tried {
         Err(CampaignError::Interrupted) => Err(CampaignError::Interrupted),
         Err(error) => {
-            report.error(&error);
+            report.error(&error, request.hint);
             Ok(report)
         }
         Ok(()) => Ok(report),

@@ -124,7 +124,7 @@ impl CheckReport {
     }
 
     /// Adds what keeps everything that follows from being tried.
-    pub(super) fn error(&mut self, error: &CampaignError) {
+    pub(super) fn error(&mut self, error: &CampaignError, hint: Hint) {
         let (area, name, hint) = match error {
             CampaignError::Marker { .. } => (Area::Config, "policy", None),
             CampaignError::Repo(_) => (Area::Repository, "repository", None),
@@ -134,6 +134,7 @@ impl CheckReport {
                 "sandbox",
                 Some("run as root, or on a machine that allows user namespaces"),
             ),
+            CampaignError::Sandbox(error) => (Area::Sandbox, "sandbox", hint(error)),
             _ => (Area::Sandbox, "sandbox", None),
         };
         self.fail(area, name, chain(error), hint);
@@ -156,3 +157,6 @@ impl CheckReport {
         });
     }
 }
+
+/// Says what a user can do about an error of the sandbox; a fragment.
+pub type Hint = fn(&SandboxError) -> Option<&'static str>;

@@ -35,10 +35,10 @@ fn streamed() -> hyper::Response<crate::gateway::reply::ReplyBody> {
 #[tokio::test]
 async fn stream_is_counted_and_audited() {
     let stage = Stage::with(vec![streamed()]).await;
-    let mark = stage.gateway.mark();
+    let mark = stage.gateway.metered().usage;
     let reply = stage.send(&stage.post(BODY)).await;
     assert!(reply.contains("\"output_tokens\":400"), "{reply}");
-    assert_eq!(stage.gateway.usage_since(mark), counted());
+    assert_eq!(stage.gateway.metered().usage.since(mark), counted());
     assert_eq!(stage.gateway.metered().requests, 1);
     assert_eq!(stage.gateway.metered().last_status, Some(200));
     let text = std::fs::read_to_string(&stage.audit).unwrap();
@@ -70,7 +70,7 @@ async fn whole_answer_is_counted() {
         output_tokens: 100,
         cost_usd: Cost::from_microdollars(1_500),
     };
-    assert_eq!(stage.gateway.mark(), expected);
+    assert_eq!(stage.gateway.metered().usage, expected);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn used_up_budget_refuses_further_requests() {
     assert_eq!(status(&reply), 403);
     assert!(reply.contains("\"type\":\"budget_exceeded\""), "{reply}");
     assert!(stage.gateway.metered().budget_exceeded);
-    assert_eq!(stage.gateway.mark(), counted());
+    assert_eq!(stage.gateway.metered().usage, counted());
     assert_eq!(stage.seen().len(), 1);
 }
 

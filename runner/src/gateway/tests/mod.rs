@@ -4,5 +4,6 @@ mod attacks;
 mod metering;
 mod passing;
 mod patience;
+mod shared;
 mod stage;
 mod tls;

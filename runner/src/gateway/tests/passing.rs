@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::stage::{BODY, SECRET, Setting, Stage, answer, status};
 use crate::gateway::{
-    Credential, CredentialKind, Gateway, GatewayError, GatewayOptions, Prices, SOCKET_NAME,
-    TimeLimits, Upstream,
+    AuditTo, Credential, CredentialKind, Gateway, GatewayError, GatewayOptions, Prices,
+    SOCKET_NAME, TimeLimits, Upstream,
 };
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn socket_of_a_gateway_that_still_serves_is_not_taken() {
         credential: Credential::new(CredentialKind::ApiKey, SECRET).unwrap(),
         upstream: Upstream::default(),
         folder: folder.path().to_owned(),
-        audit: folder.path().join("audit.jsonl"),
+        audit: AuditTo::File(folder.path().join("audit.jsonl")),
         max_cost: None,
         prices: Prices::default(),
         allow_server_tools: false,

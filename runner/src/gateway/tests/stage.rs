@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::gateway::reply::{ReplyBody, whole};
 use crate::gateway::{
-    Credential, CredentialKind, Gateway, GatewayOptions, Prices, TimeLimits, Upstream,
+    AuditTo, Credential, CredentialKind, Gateway, GatewayOptions, Prices, TimeLimits, Upstream,
 };
 use crate::model::Cost;
 
@@ -109,7 +109,7 @@ impl Stage {
             credential: Credential::new(setting.kind, SECRET).unwrap(),
             upstream,
             folder: folder.path().to_owned(),
-            audit: audit.clone(),
+            audit: AuditTo::File(audit.clone()),
             max_cost: setting.max_cost,
             prices: Prices::default(),
             allow_server_tools: false,

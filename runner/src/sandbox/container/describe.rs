@@ -12,6 +12,7 @@ use bollard::models::{
 use super::Shared;
 use super::image::HELPER;
 use super::snapshot::Frozen;
+use super::way::WayOut;
 use crate::sandbox::{Execution, GATEWAY_SOCKET, Network, WORKSPACE};
 
 /// Describes the container of `execution`, whose command is the helper.
@@ -19,6 +20,7 @@ pub fn describe(
     shared: &Shared,
     frozen: &Frozen,
     execution: &Execution<'_>,
+    way: &WayOut,
     (uid, gid): (u32, u32),
 ) -> ContainerCreateBody {
     let limits = &execution.plan.limits;
@@ -33,11 +35,13 @@ pub fn describe(
         .chain(&execution.views)
         .map(read_only)
         .collect();
-    if let Network::Gateway { folder } = &execution.network {
-        mounts.push(read_only(&View {
+    match way {
+        WayOut::None => {}
+        WayOut::Folder(folder) => mounts.push(read_only(&View {
             source: folder.clone(),
             target: Path::new(GATEWAY_SOCKET).with_file_name(""),
-        }));
+        })),
+        WayOut::Relay(relay) => mounts.push(relay.mount()),
     }
     let memory = i64::try_from(limits.memory_bytes).unwrap_or(i64::MAX);
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
@@ -50,25 +54,8 @@ pub fn describe(
         memory_swap: Some(memory),
         nano_cpus: Some(nano_cpus),
         pids_limit: Some(i64::from(limits.pids)),
-        cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec![
-            "no-new-privileges".to_owned(),
-            format!("seccomp={}", shared.seccomp),
-        ]),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), temporary)])),
-        ipc_mode: Some("private".to_owned()),
-        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("none".to_owned()),
-            config: None,
-        }),
-        ulimits: Some(vec![
-            ulimit("core", 0),
-            ulimit("nofile", 4096),
-            ulimit("nproc", 4096),
-        ]),
-        init: Some(false),
-        ..HostConfig::default()
+        ..confined(shared)
     };
     ContainerCreateBody {
         image: Some(frozen.image.id.clone()),
@@ -87,6 +74,30 @@ pub fn describe(
     }
 }
 
+/// What every container of ours is kept from.
+pub fn confined(shared: &Shared) -> HostConfig {
+    HostConfig {
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec![
+            "no-new-privileges".to_owned(),
+            format!("seccomp={}", shared.seccomp),
+        ]),
+        ipc_mode: Some("private".to_owned()),
+        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("none".to_owned()),
+            config: None,
+        }),
+        ulimits: Some(vec![
+            ulimit("core", 0),
+            ulimit("nofile", 4096),
+            ulimit("nproc", 4096),
+        ]),
+        init: Some(false),
+        ..HostConfig::default()
+    }
+}
+
 fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
     ResourcesUlimits {
         name: Some(name.to_owned()),
@@ -95,7 +106,8 @@ fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
     }
 }
 
-fn read_only(view: &View) -> Mount {
+/// Returns a mount of a folder or file of this machine.
+pub fn read_only(view: &View) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
         source: Some(view.source.to_string_lossy().into_owned()),

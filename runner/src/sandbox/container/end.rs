@@ -7,6 +7,7 @@ use bollard::query_parameters::{InspectContainerOptions, WaitContainerOptions};
 use futures::StreamExt;
 use tracing::{Instrument, debug_span};
 
+use super::legible::legible;
 use super::{Asking, Shared, broken};
 use crate::sandbox::{Exit, SandboxError};
 
@@ -52,9 +53,11 @@ pub async fn wait(shared: &Shared, container: &str, is_told: bool) -> Result<End
         Ok(Some(Err(cause))) => return Err(cause).asking("wait for a container"),
     }
     // Only now: the engine learns of the kernel's kill with the end, not before.
-    let options = None::<InspectContainerOptions>;
-    let found = shared.docker.inspect_container(container, options).await;
-    let state = found.asking("look at a container")?.state;
+    let found = legible(|| {
+        let options = None::<InspectContainerOptions>;
+        shared.docker.inspect_container(container, options)
+    });
+    let state = found.await.asking("look at a container")?.state;
     let state = state.unwrap_or_default();
     if state.running == Some(true) {
         let why = "the engine broke it off before its end";

@@ -15,6 +15,7 @@ use super::input::{contained, feed};
 use super::remains::ContainerRemains;
 use super::snapshot::Frozen;
 use super::watch::Watch;
+use super::way::{WayOut, way_out};
 use super::{Asking, Shared, broken};
 use crate::sandbox::{Execution, Exit, Finished, OutputSink, SandboxError};
 
@@ -35,13 +36,17 @@ pub async fn run(
         });
     };
     let nonce = uuid::Uuid::new_v4().simple().to_string();
-    let body = describe(shared, frozen, &execution, (uid, gid));
+    let way = way_out(shared, frozen, &execution).await?;
+    let body = describe(shared, frozen, &execution, &way, (uid, gid));
     let (started, ()) = tokio::join!(start(shared, body), shared.take_out());
     let (container, attached) = started?;
     let contained = contained(&nonce, shared, frozen, &execution);
     let mut watch = Watch::new(shared, &container.id, &execution, (uid, gid), &nonce);
     let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
     watch.until_gone(attached.output, feeding, output).await?;
+    if let WayOut::Relay(relay) = way {
+        relay.stop().await?;
+    }
     if watch.was_disk_full {
         return Err(broken("run a command", "the engine's disk is full"));
     }
@@ -95,6 +100,10 @@ async fn how_it_ended(
 ) -> Result<Exit, SandboxError> {
     let told = watch.told();
     match told {
+        // Podman may not have noticed; the helper, where it lives, has.
+        Some(exit) if watch.is_out_of_memory && end::may_be_out_of_memory(exit) => {
+            Ok(Exit::OutOfMemory)
+        }
         Some(exit) if watch.is_whole() && !end::may_be_out_of_memory(exit) => Ok(exit),
         told => {
             let state = end::wait(shared, &container.id, told.is_some()).await?;

@@ -13,13 +13,16 @@ use futures::StreamExt;
 use super::end;
 use super::image::HELPER;
 use super::removal::{self, Garbage};
-use super::{Asking, Shared};
+use super::{Asking, Shared, sweep};
 use crate::sandbox::SandboxError;
 
 /// An image of ours; removed with the last snapshot that stands on it.
 #[derive(Debug)]
 pub struct Image {
     pub id: String,
+    /// The image that this one stands on, if that is ours, too: it cannot go before this one.
+    /// Fields are dropped after [`Drop::drop`], so that this one is thrown away first.
+    _parent: Option<Arc<Image>>,
     shared: Arc<Shared>,
 }
 
@@ -48,7 +51,7 @@ impl Container {
         shared: &Arc<Shared>,
         mut body: ContainerCreateBody,
     ) -> Result<Self, SandboxError> {
-        body.labels = Some(shared.labels.clone());
+        body.labels = Some(sweep::of_container(&shared.labels));
         let made = shared
             .docker
             .create_container(None::<CreateContainerOptions>, body)
@@ -108,11 +111,13 @@ impl Container {
         end::wait(&self.shared, &self.id, true).await.map(drop)
     }
 
-    /// Keeps the container's files as an image.
-    pub async fn commit(self) -> Result<Image, SandboxError> {
+    /// Keeps the container's files as an image; `parent` is the one that it was made of, if ours.
+    pub async fn commit(self, parent: Option<Arc<Image>>) -> Result<Image, SandboxError> {
         let options = CommitContainerOptionsBuilder::new()
             .container(&self.id)
             .pause(false)
+            // Podman takes no other word on labels than this, and gives it the container's.
+            .changes(sweep::IMAGE_LABEL)
             .build();
         let config = ContainerConfig {
             labels: Some(self.shared.labels.clone()),
@@ -123,8 +128,12 @@ impl Container {
             .patient()
             .commit_container(options, config)
             .await;
+        let id = made.asking("keep a container as an image")?.id;
+        // Podman tells the bare digest here, which it takes for a name elsewhere.
+        let digest = id.strip_prefix("sha256:").unwrap_or(&id);
         Ok(Image {
-            id: made.asking("keep a container as an image")?.id,
+            id: format!("sha256:{digest}"),
+            _parent: parent,
             shared: Arc::clone(&self.shared),
         })
     }

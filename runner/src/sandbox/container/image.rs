@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use autoclave_policies::{Grant, Identity, Plan};
 use bollard::Docker;
+use serde::{Deserialize, Serialize};
 
 use super::held::{Container, Image};
 use super::pack::Packer;
@@ -17,27 +18,33 @@ use crate::sandbox::{GATEWAY_SOCKET, SandboxError};
 /// Where the helper is in every snapshot: root's, so that no command can change it.
 pub const HELPER: &str = "/usr/lib/autoclave/enter";
 
+/// Which image was used, for plans and ledgers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUsed {
+    /// As the marker names it.
+    pub name: String,
+    /// The digest of its content, so that a name that moves changes nothing: `sha256:...`.
+    pub id: String,
+}
+
 /// The image that workspaces are put on.
 #[derive(Debug)]
 pub struct BaseImage {
-    /// As the user names it.
-    pub name: String,
-    /// By digest, so that a tag that moves changes nothing.
-    pub id: String,
+    pub used: ImageUsed,
     /// `NAME=value`.
     pub env: Vec<String>,
 }
 
 impl BaseImage {
-    /// Finds an image on the engine.
-    pub async fn find(docker: &Docker, name: &str) -> Result<Self, SandboxError> {
+    /// Finds the image `name` on the engine at `engine`.
+    pub async fn find(docker: &Docker, name: &str, engine: &str) -> Result<Self, SandboxError> {
         let found = match docker.inspect_image(name).await {
             Err(bollard::errors::Error::DockerResponseServerError {
                 status_code: 404, ..
             }) => {
-                return Err(SandboxError::CannotEnforce {
-                    rule: "sandbox.image".to_owned(),
-                    why: format!("the engine has no image `{name}`"),
+                return Err(SandboxError::NoImage {
+                    image: name.to_owned(),
+                    engine: engine.to_owned(),
                 });
             }
             found => found.asking("look at the image")?,
@@ -48,20 +55,22 @@ impl BaseImage {
         })?;
         let env = found.config.and_then(|config| config.env);
         Ok(Self {
-            name: name.to_owned(),
-            id,
+            used: ImageUsed {
+                name: name.to_owned(),
+                id,
+            },
             env: env.unwrap_or_default(),
         })
     }
 
     /// Checks that it is still there.
     async fn check(&self, docker: &Docker) -> Result<(), SandboxError> {
-        match Self::find(docker, &self.id).await {
-            Err(SandboxError::CannotEnforce { rule, .. }) => {
-                let name = &self.name;
-                let why = format!("the engine no longer has the image `{name}` of the run");
-                Err(SandboxError::CannotEnforce { rule, why })
-            }
+        let ImageUsed { name, id } = &self.used;
+        match Self::find(docker, id, "").await {
+            Err(SandboxError::NoImage { .. }) => Err(SandboxError::CannotEnforce {
+                rule: "sandbox.image".to_owned(),
+                why: format!("the engine no longer has the image `{name}` of the run"),
+            }),
             found => found.map(drop),
         }
     }
@@ -73,7 +82,7 @@ pub async fn import(
     entries: &mut Entries<'_>,
     plan: &Plan,
 ) -> Result<Image, SandboxError> {
-    let container = match Container::still(shared, &shared.base.id).await {
+    let container = match Container::still(shared, &shared.base.used.id).await {
         Err(error) if error.is_fault() => {
             // Whether it is the image that is gone, the engine says itself.
             shared.base.check(&shared.docker).await?;
@@ -97,7 +106,7 @@ pub async fn import(
         Grant::Tree { .. } | Grant::File { .. } | Grant::Open { .. } => None,
     });
     container.fill(packer, &mut entries.chain(created)).await?;
-    container.commit().await
+    container.commit(None).await
 }
 
 /// Packs what every snapshot has, whatever is in the repository.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::Shared;
 use super::snapshot::Frozen;
 use crate::model::FileKind;
-use crate::sandbox::{Execution, Network, OWN_ENV, WORKSPACE};
+use crate::sandbox::{Execution, GATEWAY_SOCKET, Network, OWN_ENV, WORKSPACE};
 
 /// Says what the helper does before and with the command.
 pub fn contained(
@@ -47,6 +47,8 @@ pub fn contained(
     Contained {
         nonce: nonce.to_owned(),
         has_network: execution.network == Network::Host,
+        gateway: matches!(execution.network, Network::Gateway { .. })
+            .then(|| GATEWAY_SOCKET.into()),
         directory: WORKSPACE.into(),
         removals: frozen
             .delta

@@ -1,20 +1,26 @@
 //! The container backend: each execution in a container that is used once.
 
 mod archive;
+mod certificates;
+mod choice;
 mod delta;
 mod describe;
 mod difference;
 mod download;
 mod end;
 mod engine;
+mod escapes;
 mod execution;
 mod held;
 mod image;
 mod input;
+mod legible;
 mod manifest;
 mod pack;
 mod profile;
 mod proof;
+mod reach;
+mod relay;
 mod remains;
 mod removal;
 mod snapshot;
@@ -22,16 +28,20 @@ mod status;
 mod sweep;
 mod upload;
 mod watch;
+mod way;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use autoclave_policies::{Level, Plan, RepoPath};
 use bollard::Docker;
 use futures::future::BoxFuture;
+use tokio::sync::OnceCell;
 
-pub use self::engine::{EngineAddress, EngineError, EngineFacts};
+pub use self::choice::EngineChoice;
+pub use self::engine::{EngineAddress, EngineError, EngineFacts, EngineKind};
+pub use self::image::ImageUsed;
 pub use self::profile::profile as seccomp_profile;
 use self::removal::Garbage;
 use self::snapshot::Frozen;
@@ -52,10 +62,12 @@ pub struct ContainerOptions {
     pub address: EngineAddress,
     /// The image that workspaces are put on, as the engine names it.
     pub image: String,
-    /// Tells this user's leftovers on the engine from others'; nothing is written there.
+    /// Tells this user's leftovers on the engine from others'; private, made if absent.
     pub state: PathBuf,
     /// Tells this run's leftovers from others': letters, digits, dashes.
     pub run_label: String,
+    /// Says of a state directory and a label in it whether that run's process lives.
+    pub is_alive: fn(&Path, &str) -> bool,
 }
 
 /// What every part of the backend needs.
@@ -66,7 +78,14 @@ struct Shared {
     base: image::BaseImage,
     labels: HashMap<String, String>,
     owner: sweep::Owner,
+    /// What the engine is told about the seccomp profile.
     seccomp: String,
+    /// Where files can be put for the engine to see.
+    folder: PathBuf,
+    /// The release of the kernel under the engine.
+    kernel: String,
+    /// Whether the engine sees this machine's files; found out when it first matters.
+    sees_files: OnceCell<bool>,
     /// What nobody needs any more; dropping is not async, so the next call removes it. Shared with
     /// every guard, each of which only pushes.
     garbage: Mutex<Vec<Garbage>>,
@@ -77,16 +96,11 @@ impl ContainerSandbox {
     ///
     /// # Errors
     ///
-    /// [`SandboxError::CannotEnforce`] when there is no engine, no image, or the engine lacks
-    /// seccomp or limits; [`SandboxError::Engine`] when it refuses or does not answer.
+    /// [`SandboxError::NoEngine`] or [`SandboxError::NoImage`] when there is none,
+    /// [`SandboxError::CannotEnforce`] when the engine lacks seccomp or limits,
+    /// [`SandboxError::Engine`] when it refuses or does not answer.
     pub async fn open(options: ContainerOptions) -> Result<Self, SandboxError> {
-        let (docker, facts) =
-            engine::connect(&options.address)
-                .await
-                .map_err(|error| SandboxError::Engine {
-                    action: "reach the container engine",
-                    cause: error.into(),
-                })?;
+        let (docker, facts) = engine::connect(&options.address).await?;
         for (is_there, rule, why) in [
             (facts.has_seccomp, "syscalls", "the engine has no seccomp"),
             (
@@ -102,20 +116,45 @@ impl ContainerSandbox {
                 });
             }
         }
-        let base = image::BaseImage::find(&docker, &options.image).await?;
-        let owner = sweep::Owner::this(&options.state);
+        let base = image::BaseImage::find(&docker, &options.image, &options.address.host).await?;
+        let owner = sweep::Owner::this(&options.state, options.is_alive)?;
         sweep::sweep_dead(&docker, &owner).await?;
+        let folder = options.state.join(&options.run_label);
+        let seccomp = match facts.kind {
+            EngineKind::Docker => profile::profile(),
+            EngineKind::Podman => {
+                let file = profile::file(&folder)?;
+                file.to_string_lossy().into_owned()
+            }
+        };
         Ok(Self {
             shared: Arc::new(Shared {
                 docker,
                 base,
                 labels: owner.labels(&options.run_label),
                 owner,
-                seccomp: profile::profile(),
+                seccomp,
+                folder,
+                kernel: facts.kernel.clone(),
+                sees_files: OnceCell::new(),
                 garbage: Mutex::default(),
             }),
             facts,
         })
+    }
+
+    /// Says whether the engine sees this machine's files, so that they can be mounted.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::Io`] when nothing can be written to be looked for.
+    pub async fn sees_files(&self) -> Result<bool, SandboxError> {
+        self.shared.sees_files().await
+    }
+
+    /// Returns the image that all its containers are made of.
+    pub fn image(&self) -> &ImageUsed {
+        &self.shared.base.used
     }
 }
 
@@ -123,12 +162,9 @@ impl Sandbox for ContainerSandbox {
     fn enforcement(&self) -> Enforcement {
         let facts = &self.facts;
         let rootless = if facts.is_rootless { ", rootless" } else { "" };
-        let warning = engine::known_escape(&facts.runtime)
-            .map(|escape| format!("; this runtime is open to {escape}"))
-            .unwrap_or_default();
         let engine = format!(
-            "{}{rootless}, runtime {}, storage {}, cgroup {}{warning}",
-            facts.name, facts.runtime, facts.storage_driver, facts.cgroup_version
+            "{} {}{rootless}, runtime {}, storage {}, cgroup {}",
+            facts.kind, facts.version, facts.runtime, facts.storage_driver, facts.cgroup_version
         );
         Enforcement {
             backend: "container".to_owned(),
@@ -154,6 +190,7 @@ impl Sandbox for ContainerSandbox {
                 detail: detail.to_owned(),
             })
             .into(),
+            warnings: escapes::known_escapes(facts),
         }
     }
 
@@ -226,6 +263,12 @@ impl<T> Asking<T> for Result<T, bollard::errors::Error> {
 }
 
 impl Shared {
+    /// Says whether what is mounted into a container is this machine's.
+    async fn sees_files(self: &Arc<Self>) -> Result<bool, SandboxError> {
+        let found = self.sees_files.get_or_try_init(|| reach::sees_files(self));
+        found.await.copied()
+    }
+
     /// Returns the engine for what takes longer the more there is.
     fn patient(&self) -> Docker {
         let patience = self.docker.timeout();

@@ -1,7 +1,12 @@
 //! The denied system calls as a seccomp profile of container engines.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use autoclave_policies::{ArgOp, ArgTest, ArgWidth, SyscallRule, denied_syscalls};
 use serde_json::{Value, json};
+
+use crate::sandbox::SandboxError;
 
 /// Returns the profile in the engines' JSON form: everything is allowed but what the process
 /// backend denies, too. Calls of other architectures (x32, i386) kill the process.
@@ -15,6 +20,19 @@ pub fn profile() -> String {
         "syscalls": rules,
     })
     .to_string()
+}
+
+/// Writes the profile into `folder` and returns where: Podman takes a file of its machine where
+/// Docker takes the text.
+pub fn file(folder: &Path) -> Result<PathBuf, SandboxError> {
+    let path = folder.join("seccomp.json");
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, profile()));
+    written.map_err(|cause| SandboxError::Io {
+        action: "write",
+        path: path.clone(),
+        cause,
+    })?;
+    Ok(path)
 }
 
 /// Returns the rules for one denial: any of them denies.

@@ -78,7 +78,8 @@ impl Remains for ContainerRemains {
     fn into_snapshot(self: Box<Self>) -> BoxFuture<'static, Result<Snapshot, SandboxError>> {
         Box::pin(async move {
             self.container.ended().await?;
-            let image = self.container.commit().await?;
+            let parent = Arc::clone(&self.frozen.image);
+            let image = self.container.commit(Some(parent)).await?;
             Ok(Snapshot(Arc::new(Frozen::new(image))))
         })
     }

@@ -2,7 +2,9 @@
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::{RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
+};
 use tracing::{Instrument, debug_span};
 
 /// A thing of ours on the engine that nobody needs any more.
@@ -10,6 +12,7 @@ use tracing::{Instrument, debug_span};
 pub enum Garbage {
     Container(String),
     Image(String),
+    Volume(String),
 }
 
 /// What became of a thing that was to be removed.
@@ -21,13 +24,13 @@ enum Removed {
     Unknown(Error),
 }
 
-/// Removes containers, then images, each after those made from it; returns what is left.
+/// Removes containers, then images and volumes, each after what uses it; returns what is left.
 pub async fn remove(docker: &Docker, garbage: Vec<Garbage>) -> Vec<Garbage> {
-    // Containers first: an image that one of them stands on cannot go.
-    let (containers, images): (Vec<_>, Vec<_>) = garbage
+    // Containers first: an image or volume that one of them uses cannot go.
+    let (containers, others): (Vec<_>, Vec<_>) = garbage
         .into_iter()
         .partition(|garbage| matches!(garbage, Garbage::Container(_)));
-    let mut left: Vec<Garbage> = containers.into_iter().chain(images).collect();
+    let mut left: Vec<Garbage> = containers.into_iter().chain(others).collect();
     loop {
         let before = left.len();
         let mut in_use = Vec::new();
@@ -64,6 +67,10 @@ async fn remove_one(docker: &Docker, garbage: &Garbage) -> Removed {
             let options = RemoveImageOptionsBuilder::new().noprune(true);
             let removed = docker.remove_image(id, Some(options.build()), None).await;
             removed.map(drop)
+        }
+        Garbage::Volume(name) => {
+            let options = RemoveVolumeOptionsBuilder::new().force(true).build();
+            docker.remove_volume(name, Some(options)).await
         }
     };
     match removed {

@@ -88,7 +88,7 @@ impl Frozen {
         let container = Container::still(shared, &self.image.id).await?;
         let mut entries = added.into_iter().map(Ok);
         container.fill(Packer::new(plan), &mut entries).await?;
-        container.commit().await
+        container.commit(Some(Arc::clone(&self.image))).await
     }
 
     /// Returns what the snapshot holds beneath the roots that `plan` lets a command write.

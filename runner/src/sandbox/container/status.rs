@@ -1,13 +1,13 @@
-//! The helper's status lines, taken out of a container's standard error.
+//! The helper's status lines, taken out of a container's output.
 
 use autoclave_enter::Status;
 
 /// Longer than any status line.
 const MAX_LINE: usize = 16 << 10;
 
-/// Splits standard error into what the command wrote and what the helper reports.
+/// Splits a stream into what the command wrote and what the helper reports.
 ///
-/// A status line is `\n`, a record separator, a nonce that the command never learns, a space,
+/// A status line is a record separator, a nonce that the command never learns, a space,
 /// JSON, `\n`. It may come in pieces and in the middle of other output.
 #[derive(Debug)]
 pub struct StatusSplitter {
@@ -16,7 +16,7 @@ pub struct StatusSplitter {
     pending: Vec<u8>,
 }
 
-/// One piece of standard error, in order.
+/// One piece of a stream, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
     Output(Vec<u8>),
@@ -27,7 +27,7 @@ pub enum Piece {
 impl StatusSplitter {
     pub fn new(nonce: &str) -> Self {
         Self {
-            start: format!("\n\x1e{nonce} ").into_bytes(),
+            start: format!("\x1e{nonce} ").into_bytes(),
             pending: Vec::new(),
         }
     }
@@ -74,12 +74,12 @@ fn output(pieces: &mut Vec<Piece>, bytes: Vec<u8>) {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    // The second byte is rare in text; the first is not.
+    // Its first byte is rare in text.
     let mut from = 0;
-    while let Some(at) = haystack[from..].iter().position(|b| *b == needle[1]) {
+    while let Some(at) = haystack[from..].iter().position(|b| *b == needle[0]) {
         let at = from + at;
-        if at > 0 && haystack[at - 1..].starts_with(needle) {
-            return Some(at - 1);
+        if haystack[at..].starts_with(needle) {
+            return Some(at);
         }
         from = at + 1;
     }
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn status_lines_are_found_however_the_stream_is_cut() {
-        let stream = b"warning\n\n\x1en0nce {\"a\":1}\nmore\x1e\n\x1en0nce 2\nend\n\x1e";
+        let stream = b"warning\n\x1en0nce {\"a\":1}\nmore\x1e\x1en0nce 2\nend\n\x1e";
         for size in 1..stream.len() {
             let chunks: Vec<&[u8]> = stream.chunks(size).collect();
             let (text, statuses) = split(&chunks);
@@ -128,6 +128,13 @@ mod tests {
     fn a_line_with_another_nonce_is_output() {
         let forged = b"\n\x1eother {\"exited\":{\"code\":0}}\n";
         assert_eq!(split(&[forged]), (forged.to_vec(), Vec::new()));
+    }
+
+    #[test]
+    fn whole_lines_are_passed_on_at_once() {
+        let mut splitter = StatusSplitter::new("n0nce");
+        let pieces = splitter.push(b"a line\n");
+        assert_eq!(pieces, [Piece::Output(b"a line\n".to_vec())]);
     }
 
     #[test]

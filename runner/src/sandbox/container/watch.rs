@@ -38,6 +38,8 @@ pub struct Watch<'a> {
     /// Processor time: what the helper reports in the end, or the engine before it is killed.
     pub cpu: Option<Duration>,
     pub was_disk_full: bool,
+    /// The kernel has killed something for memory, as the helper saw.
+    pub is_out_of_memory: bool,
     /// What is waited for; entering the next phase ends it.
     phase: tracing::Span,
 }
@@ -63,6 +65,7 @@ impl<'a> Watch<'a> {
             killed: None,
             cpu: None,
             was_disk_full: false,
+            is_out_of_memory: false,
             phase: debug_span!("prove"),
         }
     }
@@ -170,6 +173,7 @@ impl<'a> Watch<'a> {
                 )));
             }
             Status::DiskFull => self.was_disk_full = true,
+            Status::OutOfMemory => self.is_out_of_memory = true,
             Status::Used { cpu_microseconds } => {
                 self.cpu = Some(Duration::from_micros(cpu_microseconds));
             }

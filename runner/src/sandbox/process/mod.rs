@@ -233,6 +233,7 @@ impl Sandbox for ProcessSandbox {
             backend: "process".to_owned(),
             level: self.level(),
             layers: enforcement::layers(&self.shared.host, self.shared.mode),
+            warnings: Vec::new(),
         }
     }
 

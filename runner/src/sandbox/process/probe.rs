@@ -133,9 +133,12 @@ async fn attempted(state: &Path, host: &HostCapabilities) -> Result<(), String> 
         | Err(SandboxError::Io { .. } | SandboxError::Entries(_)) => Ok(()),
         Ok(exit) => Err(format!("a folder could not be made anew: {exit:?}")),
         Err(SandboxError::NotProven(why) | SandboxError::CannotEnforce { why, .. }) => Err(why),
-        Err(error @ (SandboxError::Backend(_) | SandboxError::Engine { .. })) => {
-            Err(error.to_string())
-        }
+        Err(
+            error @ (SandboxError::Backend(_)
+            | SandboxError::Engine { .. }
+            | SandboxError::NoEngine(_)
+            | SandboxError::NoImage { .. }),
+        ) => Err(error.to_string()),
     }
 }
 

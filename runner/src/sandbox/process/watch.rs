@@ -81,6 +81,7 @@ pub async fn prove(
             Status::Gone
             | Status::Used { .. }
             | Status::DiskFull
+            | Status::OutOfMemory
             | Status::NotStarted { .. }
             | Status::Exited { .. }
             | Status::Signalled { .. } => {
@@ -173,7 +174,8 @@ impl Watch<'_> {
                     Status::Built { .. }
                     | Status::Enforced(_)
                     | Status::Used { .. }
-                    | Status::DiskFull => {}
+                    | Status::DiskFull
+                    | Status::OutOfMemory => {}
                 },
                 ended = child.wait(), if !is_gone => {
                     let ended = ended.map_or_else(|error| error.to_string(), |e| e.to_string());

@@ -150,6 +150,9 @@ pub enum EventKind {
         /// What the pair took, sandboxes included.
         #[serde(default)]
         seconds: f64,
+        /// What the runner itself saw of both metric commands; absent in events of before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clocks: Option<PairClocks>,
     },
     /// `finalize` took one reading of each of its sides, in a random order.
     RoundMeasured {
@@ -219,6 +222,23 @@ pub struct SideReading {
     /// For people; a fragment such as `the base`.
     pub side: String,
     pub value: Metric,
+}
+
+/// What the runner's own clocks saw of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PairClocks {
+    pub champion: Clocks,
+    pub candidate: Clocks,
+}
+
+/// What the runner's own clocks saw of one metric command.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Clocks {
+    pub wall_seconds: f64,
+    /// Of all its processes; `None` where nobody could tell.
+    pub cpu_seconds: Option<f64>,
+    /// `None` where it was killed.
+    pub exit_code: Option<i32>,
 }
 
 /// What the sandboxes of an experiment took; the rest of its time is the runner's own.

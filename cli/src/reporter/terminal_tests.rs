@@ -120,6 +120,7 @@ fn stream() -> Vec<Event> {
             }],
         },
         EventKind::PairMeasured {
+            clocks: None,
             experiment: one,
             pair: 1,
             champion: metric(120.0),

@@ -5,14 +5,15 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
-use super::measure::Reading;
+use super::pairs::{Pair, Pairs, purpose};
 use super::workshop::Workshop;
 use crate::decide::dice::Dice;
 use crate::decide::judge::{Comparison, Judgement, PairedRule};
 use crate::decide::lines::Lines;
-use crate::event::EventKind;
-use crate::model::{DiscardReason, ExperimentNumber, Metric, Verdict, VoidReason};
-use crate::sandbox::{Exit, Snapshot};
+use crate::decide::plausible::Accounts;
+use crate::event::PairClocks;
+use crate::model::{DiscardReason, Metric, Verdict};
+use crate::sandbox::Snapshot;
 
 /// Who is compared, and how.
 pub(super) struct Contest<'a> {
@@ -22,24 +23,10 @@ pub(super) struct Contest<'a> {
     pub rule: PairedRule,
     /// What the champion read before; only tells whether the metric is deterministic.
     pub expected: Metric,
-    /// Decides who is measured first in each pair.
+    /// The base commit, not built: what the commands around the metric's run on.
+    pub base: &'a Snapshot,
+    /// Decides who is measured first in each pair, and by which seed.
     pub dice: Dice,
-}
-
-/// One pair that was measured, and what all pairs until then say.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pair {
-    pub number: u32,
-    pub champion: Metric,
-    pub candidate: Metric,
-    pub gain: f64,
-    pub log_gain: f64,
-    /// Evidence for the candidate and where it suffices.
-    pub evidence: (f64, f64),
-    /// Evidence against the candidate and where it suffices.
-    pub against: (f64, f64),
-    pub candidate_first: bool,
-    pub seconds: f64,
 }
 
 /// What a comparison came to.
@@ -54,6 +41,10 @@ pub(super) struct Compared {
     pub detail: String,
     /// What the candidate printed of what guards and tracks read, in all its readings.
     pub lines: Lines,
+    /// Its readings beside the runner's clocks.
+    pub accounts: Accounts,
+    /// What the runner saw of a last pair that gave no two numbers.
+    pub broken_off: Option<PairClocks>,
     /// What the candidate printed last, for people.
     pub output: String,
 }
@@ -66,31 +57,26 @@ impl Workshop {
         note: &mut (dyn FnMut(Pair) + Send),
         cancel: &CancellationToken,
     ) -> Result<Compared, CampaignError> {
-        let Contest {
-            champion,
-            candidate,
-            rule,
-            expected,
-            mut dice,
-        } = contest;
         let started = Instant::now();
-        let mut comparison = Comparison::new(rule).expecting(expected);
+        let mut comparison = Comparison::new(contest.rule).expecting(contest.expected);
+        let mut pairs = Pairs {
+            champion: contest.champion,
+            candidate: contest.candidate,
+            base: contest.base,
+            seeds: contest.dice.apart(purpose::PAIRS),
+            coins: contest.dice,
+        };
         let mut lines = Lines::default();
+        let mut accounts = Accounts::default();
         loop {
             let pair_started = Instant::now();
-            let candidate_first = dice.coin();
-            let [champion, candidate] = if candidate_first {
-                let candidate = self.read_metric(candidate, cancel).await?;
-                [self.read_metric(champion, cancel).await?, candidate]
-            } else {
-                let champion = self.read_metric(champion, cancel).await?;
-                [champion, self.read_metric(candidate, cancel).await?]
-            };
-            let output = candidate.output.clone();
-            lines.add(candidate.lines.clone());
+            let readings = pairs.next(self, cancel).await?;
+            let output = readings.candidate.output.clone();
+            lines.add(readings.candidate.lines.clone());
             let seconds = || started.elapsed().as_secs_f64();
-            let (champion, candidate) = match both(champion, candidate) {
-                Ok(values) => values,
+            let clocks = readings.clocks();
+            let [before, after] = match readings.accounts() {
+                Ok(pair) => pair,
                 Err((verdict, detail)) => {
                     return Ok(Compared {
                         verdict,
@@ -101,10 +87,15 @@ impl Workshop {
                         seconds: seconds(),
                         detail,
                         lines,
+                        accounts,
+                        broken_off: Some(clocks),
                         output,
                     });
                 }
             };
+            accounts.champion.push(before);
+            accounts.candidate.push(after);
+            let (champion, candidate) = (before.reported, after.reported);
             let judgement = comparison.push(champion, candidate);
             note(Pair {
                 number: comparison.pairs(),
@@ -114,8 +105,9 @@ impl Workshop {
                 log_gain: comparison.last_log_gain(),
                 evidence: comparison.evidence(),
                 against: comparison.evidence_against(),
-                candidate_first,
+                candidate_first: readings.candidate_first,
                 seconds: pair_started.elapsed().as_secs_f64(),
+                clocks,
             });
             let verdict = match judgement {
                 Judgement::More => continue,
@@ -132,45 +124,12 @@ impl Workshop {
                 seconds: seconds(),
                 detail: found(judgement, &comparison),
                 lines,
+                accounts,
+                broken_off: None,
                 output,
             });
         }
     }
-}
-
-impl Pair {
-    /// Returns the event that tells this pair.
-    pub fn measured(self, experiment: ExperimentNumber) -> EventKind {
-        EventKind::PairMeasured {
-            experiment,
-            pair: self.number,
-            champion: self.champion,
-            candidate: self.candidate,
-            gain: self.gain,
-            evidence: self.evidence.0,
-            threshold: self.evidence.1,
-            against: self.against.0,
-            against_threshold: self.against.1,
-            candidate_first: self.candidate_first,
-            seconds: self.seconds,
-        }
-    }
-}
-
-/// Returns the values of a pair, or the verdict where a side gave none, and why.
-fn both(champion: Reading, candidate: Reading) -> Result<(Metric, Metric), (Verdict, String)> {
-    let champion = champion.value.map_err(|why| {
-        let verdict = Verdict::Void(VoidReason::Infrastructure);
-        (verdict, format!("the champion gave no metric: {why}"))
-    })?;
-    let candidate = candidate.value.map_err(|why| {
-        let reason = match candidate.exit {
-            Exit::TimedOut => DiscardReason::TimedOut,
-            _ => DiscardReason::NoMetric,
-        };
-        (Verdict::Discard(reason), why)
-    })?;
-    Ok((champion, candidate))
 }
 
 /// Says for people what a comparison has found.

@@ -7,20 +7,21 @@ use std::time::Instant;
 use super::CampaignError;
 use super::bench::Role;
 use super::clock;
-use super::compare::{Contest, Pair};
+use super::compare::Contest;
 use super::emitter::decided;
 use super::error::chain;
 use super::folder;
+use super::pairs::{Pair, PairsTable};
 use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
 use super::wait::wait_until;
 use crate::agent::AgentOutcome;
 use crate::decide::bound::{Held, judge_lines};
 use crate::decide::brief::{BriefFacts, brief, hidden_rework_brief, rework_brief};
-use crate::decide::dice::Dice;
 use crate::decide::judge::PairedRule;
 use crate::decide::lines::Lines;
 use crate::decide::patience::{Refusal, ask_again_at_ms};
+use crate::decide::plausible::Doubt;
 use crate::decide::progress::Strategy;
 use crate::decide::record::{ExperimentRecord, Record};
 use crate::event::EventKind;
@@ -40,18 +41,21 @@ pub(super) struct Champion {
     pub built: Snapshot,
 }
 
+/// What agents are told of a hidden guard.
+pub(super) const HIDDEN_FAILED: &str = "a hidden guard failed";
+
 /// What an experiment has come to so far.
-struct Attempt {
-    number: ExperimentNumber,
+pub(super) struct Attempt {
+    pub number: ExperimentNumber,
     folder: PathBuf,
     usage: Usage,
     denied: u32,
     denials: Vec<String>,
     summary: String,
-    commit: Option<CommitId>,
+    pub commit: Option<CommitId>,
     dropped: Vec<Dropped>,
     /// What guards remarked about the newest candidate.
-    remarks: Vec<String>,
+    pub remarks: Vec<String>,
     /// What its guards and its measurements printed of what is tracked.
     guard_lines: Lines,
     metric_lines: Lines,
@@ -271,7 +275,12 @@ impl Campaign<'_> {
             };
             let candidate = self.workshop.measured(&self.base, &commit).await?;
             match self.guards(attempt, &candidate).await? {
-                Gated::Passed => return self.judge(attempt, &champion, candidate).await,
+                Gated::Passed => {
+                    if let Some(why) = self.golden(attempt, &candidate).await? {
+                        return Ok(Ending::discard(DiscardReason::GuardFailed, why));
+                    }
+                    return self.judge(attempt, &champion, candidate).await;
+                }
                 Gated::Failed {
                     guard,
                     is_hidden,
@@ -285,7 +294,7 @@ impl Campaign<'_> {
                     if is_hidden {
                         // The detail goes into later briefs, the remark does not.
                         attempt.remarks.push(format!("hidden {detail}"));
-                        "a hidden guard failed".clone_into(&mut detail);
+                        HIDDEN_FAILED.clone_into(&mut detail);
                     }
                     if reworks >= rework {
                         return Ok(Ending::discard(DiscardReason::GuardFailed, detail));
@@ -464,7 +473,8 @@ impl Campaign<'_> {
             candidate: &built,
             rule: PairedRule::new(&self.workshop.marker.metric, noise),
             expected: self.champion_value(),
-            dice: Dice::of_experiment(self.progress.seed, attempt.number.get()),
+            base: &self.base.measured,
+            dice: self.dice(attempt.number),
         };
         let Self {
             workshop,
@@ -472,22 +482,42 @@ impl Campaign<'_> {
             cancel,
             ..
         } = self;
-        let mut pairs = String::from(PAIRS_HEADER);
+        let mut table = PairsTable::new();
         let mut note = |pair: Pair| {
-            pairs.push_str(&row(&pair));
+            table.push(&pair);
             emitter.emit(pair.measured(attempt.number));
         };
         let compared = workshop.compare(contest, &mut note, cancel).await?;
-        folder::write(&attempt.folder.join("pairs.tsv"), pairs.as_bytes())?;
+        if let Some(clocks) = compared.broken_off {
+            table.break_off(compared.pairs + 1, &clocks);
+        }
+        let path = attempt.folder.join("pairs.tsv");
+        folder::write(&path, table.text().as_bytes())?;
         write_metric(&attempt.folder, &compared.output)?;
         attempt.metric_lines = compared.lines;
-        let (verdict, detail) = match compared.verdict {
-            Verdict::Keep => match self.line_guards(attempt) {
-                Ok(()) => (Verdict::Keep, compared.detail),
-                Err(why) => (Verdict::Discard(DiscardReason::GuardFailed), why),
-            },
-            verdict => (verdict, compared.detail),
-        };
+        let (mut verdict, mut detail) = (compared.verdict, compared.detail);
+        if verdict == Verdict::Keep
+            && let Err(why) = self.line_guards(attempt)
+        {
+            (verdict, detail) = (Verdict::Discard(DiscardReason::GuardFailed), why);
+        }
+        let gain = compared.gain.unwrap_or_default();
+        if verdict == Verdict::Keep
+            && let Some(doubt) = Doubt::of(self.workshop.stopwatch(), &compared.accounts, gain)
+        {
+            let told;
+            (verdict, told) = self.doubt(attempt, doubt, champion, &candidate).await?;
+            detail = match verdict {
+                Verdict::Keep => format!("{told}; {detail}"),
+                Verdict::Discard(_) | Verdict::Void(_) => told,
+            };
+        }
+        // Last, since it takes the guard several times.
+        if verdict == Verdict::Keep
+            && let Some(why) = self.blind_guard(attempt, &candidate).await?
+        {
+            (verdict, detail) = (Verdict::Discard(DiscardReason::GuardFailed), why);
+        }
         let keep = verdict == Verdict::Keep;
         Ok(Ending {
             verdict,
@@ -600,23 +630,6 @@ impl Campaign<'_> {
             }
         }
     }
-}
-
-const PAIRS_HEADER: &str = "pair\tfirst\tchampion\tcandidate\tgain\tevidence\tthreshold\tagainst\tagainst_threshold\tseconds\n";
-
-/// Returns a pair as a line of `pairs.tsv`.
-fn row(pair: &Pair) -> String {
-    let first = if pair.candidate_first {
-        "candidate"
-    } else {
-        "champion"
-    };
-    let ((evidence, threshold), (against, against_threshold)) = (pair.evidence, pair.against);
-    format!(
-        "{}\t{first}\t{}\t{}\t{:.6}\t{evidence:.4}\t{threshold:.4}\t{against:.4}\t\
-         {against_threshold:.4}\t{:.3}\n",
-        pair.number, pair.champion, pair.candidate, pair.gain, pair.seconds
-    )
 }
 
 fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {

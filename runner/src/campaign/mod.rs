@@ -1,12 +1,14 @@
 //! The loop: does what the pure parts say, and the only place that sees more than one adapter.
 
 mod backend;
+mod baseline;
 mod bench;
 mod berth;
 mod capture;
 mod clean;
 mod clock;
 mod compare;
+mod doubt;
 mod emitter;
 mod error;
 mod exec;
@@ -14,10 +16,15 @@ mod experiment;
 mod finalize;
 mod folder;
 mod gate;
+mod golden;
 mod host_view;
+mod liveness;
 mod measure;
+mod pairs;
 mod preflight;
+mod proofs;
 mod resume;
+mod round;
 mod run;
 mod session;
 mod wait;

@@ -13,16 +13,13 @@ use super::error::chain;
 use super::experiment::Champion;
 use super::folder::{RunFolder, list_runs, remove_stillborn};
 use super::gate::{Gate, GateFiles, ModelService};
-use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
 use super::wait::wait_until;
 use super::workshop::{Base, HostFacts, Workshop};
-use crate::decide::bound::{Held, judge_lines};
-use crate::decide::lines::Lines;
+use crate::decide::ideas;
 use crate::decide::patience::try_again_at_ms;
-use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
-use crate::decide::record::{GuardBase, Record, VERSION};
-use crate::decide::{ideas, noise};
+use crate::decide::progress::{Budget, NextStep, Progress};
+use crate::decide::record::{Record, VERSION};
 use crate::event::{EventKind, MeasuredIn, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
@@ -422,9 +419,13 @@ impl Campaign<'_> {
             emitter,
             base,
             cancel,
+            progress,
             ..
         } = self;
-        let (record, built) = workshop.baseline(&base.measured, emitter, cancel).await?;
+        let seed = progress.seed;
+        let (record, built) = workshop
+            .baseline(&base.measured, seed, emitter, cancel)
+            .await?;
         self.champion = Some(Champion {
             commit: self.workshop.base.clone(),
             agent: self.base.visible.of(Role::Agent).clone(),
@@ -436,6 +437,7 @@ impl Campaign<'_> {
             readings: record.readings,
             guards: record.guards,
             tracks: record.tracks,
+            golden: record.golden,
         })
     }
 
@@ -541,113 +543,5 @@ impl Workshop {
         base.visible.put(role, prepared);
         base.measured = self.with_hidden(&base.visible).await?;
         Ok(base)
-    }
-
-    /// Measures the base commit: guards green, then 3 to 8 readings of the metric.
-    ///
-    /// # Errors
-    ///
-    /// [`CampaignError::BaselineNotGreen`] when a guard fails or the metric gives no number.
-    pub(super) async fn baseline(
-        &self,
-        measured: &Snapshot,
-        emitter: &mut Emitter<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<(Baseline, Snapshot), CampaignError> {
-        let mut guards = Vec::new();
-        let mut guard_lines = Lines::default();
-        for guard in &self.marker.guards {
-            emitter.emit(EventKind::GuardStarted {
-                experiment: None,
-                guard: guard.name.clone(),
-            });
-            let result = self.run_guard(guard, None, measured, cancel).await?;
-            emitter.emit(EventKind::GuardFinished {
-                experiment: None,
-                guard: guard.name.clone(),
-                passed: result.held.is_passed(),
-                value: result.value,
-                detail: result.held.detail().to_owned(),
-                tests: result.tests.clone(),
-            });
-            if let Held::Broken { why } = &result.held {
-                return Err(CampaignError::BaselineNotGreen(format!(
-                    "guard `{}` {why}\n{}",
-                    guard.name, result.output
-                )));
-            }
-            guard_lines.add(result.lines);
-            guards.push(GuardBase {
-                name: guard.name.clone(),
-                value: result.value,
-                tests: result.tests,
-            });
-        }
-        let built = self
-            .build(measured, cancel)
-            .await?
-            .map_err(CampaignError::BaselineNotGreen)?;
-        let mut lines = Lines::default();
-        let mut note = |value, reading: &Reading| {
-            lines.add(reading.lines.clone());
-            emitter.emit(EventKind::BaselineReading {
-                value,
-                seconds: reading.wall.as_secs_f64(),
-            });
-        };
-        let readings = self
-            .base_readings(&built, &mut note, cancel)
-            .await?
-            .map_err(|(why, reading)| {
-                CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
-            })?;
-        for result in judge_lines(&self.marker.line_guards, &[], &lines) {
-            emitter.emit(EventKind::GuardFinished {
-                experiment: None,
-                guard: result.name.clone(),
-                passed: result.held.is_passed(),
-                value: result.value,
-                detail: result.held.detail().to_owned(),
-                tests: Vec::new(),
-            });
-            if let Held::Broken { why } = &result.held {
-                let name = &result.name;
-                return Err(CampaignError::BaselineNotGreen(format!(
-                    "guard `{name}`, in what the metric prints: {why}"
-                )));
-            }
-            guards.push(GuardBase {
-                name: result.name,
-                value: result.value,
-                tests: Vec::new(),
-            });
-        }
-        let tracks = Lines::tracked(&self.marker.track, &[&lines, &guard_lines]);
-        let noise = noise::noise(&readings);
-        let value = noise::median_reading(&readings);
-        let count = u32::try_from(readings.len()).expect("at most 8");
-        emitter.emit(EventKind::BaselineMeasured {
-            value,
-            noise,
-            readings: count,
-            tracks: tracks.clone(),
-        });
-        if let Some(claimed) = self.marker.metric.baseline
-            && (claimed.get() - value.get()).abs() > 0.1 * value.get().abs()
-        {
-            emitter.warn(format!(
-                "`metric.baseline` says {claimed}, measured was {value}"
-            ));
-        }
-        Ok((
-            Baseline {
-                value,
-                noise,
-                readings,
-                guards,
-                tracks,
-            },
-            built,
-        ))
     }
 }

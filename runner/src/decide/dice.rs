@@ -18,6 +18,17 @@ impl Dice {
         Self::new(u64::from(run_seed) << 32 | u64::from(experiment))
     }
 
+    /// Returns dice for another purpose, unrelated to what these still give.
+    pub fn apart(&self, purpose: u64) -> Self {
+        let mut apart = Self::new(self.state ^ purpose.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        Self::new(apart.bits())
+    }
+
+    /// Returns a whole number of 32 bits.
+    pub fn number(&mut self) -> u32 {
+        (self.bits() >> 32) as u32
+    }
+
     /// Returns true every other time on average.
     pub fn coin(&mut self) -> bool {
         self.bits() >> 63 == 1
@@ -98,6 +109,16 @@ mod tests {
         assert_eq!(counts.len(), 6);
         let is_usual = |count: &i32| (880..=1120).contains(count);
         assert!(counts.values().all(is_usual), "{counts:?}");
+    }
+
+    #[test]
+    fn dice_for_other_purposes_give_other_numbers() {
+        let dice = Dice::of_experiment(7, 1);
+        let drawn = |mut dice: Dice| [dice.number(), dice.number()];
+        let [own, one, two] = [dice.clone(), dice.apart(1), dice.apart(2)].map(drawn);
+        assert!(own != one && one != two && two != own);
+        assert_eq!(one, drawn(dice.apart(1)));
+        assert_ne!(one, drawn(Dice::of_experiment(7, 2).apart(1)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod dice;
 pub mod effect;
 pub mod extract;
 mod gain;
+pub mod golden;
 pub mod ideas;
 pub mod judge;
 pub mod lines;

@@ -93,6 +93,20 @@ pub fn mutants(files: &[(RepoPath, Vec<u8>)], count: usize, seed: u64) -> Vec<Mu
     mutants
 }
 
+/// Says whether faults can be planted in a file of this name and size at all.
+pub fn is_code(path: &RepoPath, bytes: &[u8]) -> bool {
+    comment_of(path).is_some() && bytes.len() <= LARGEST_FILE
+}
+
+/// Returns how comments begin in a file's language, where that is known.
+fn comment_of(path: &RepoPath) -> Option<&'static str> {
+    let name = path.to_string();
+    let (_, extension) = name.rsplit_once('.')?;
+    let mut languages = LANGUAGES.iter();
+    let language = languages.find(|(extensions, _)| extensions.contains(&extension))?;
+    Some(language.1)
+}
+
 fn planted(path: &RepoPath, bytes: &[u8], site: &Site) -> Mutant {
     let before = String::from_utf8_lossy(&bytes[site.start..site.end]);
     Mutant {
@@ -110,15 +124,8 @@ fn planted(path: &RepoPath, bytes: &[u8], site: &Site) -> Mutant {
 
 /// Returns where faults can be planted in a file; `None` for one that is no code.
 fn sites(path: &RepoPath, bytes: &[u8]) -> Option<Vec<Site>> {
-    let name = path.to_string();
-    let extension = name.rsplit_once('.')?.1;
-    let (_, comment) = LANGUAGES
-        .iter()
-        .find(|(extensions, _)| extensions.contains(&extension))?;
+    let comment = comment_of(path).filter(|_| is_code(path, bytes))?;
     let text = std::str::from_utf8(bytes).ok()?;
-    if bytes.len() > LARGEST_FILE {
-        return None;
-    }
     let mut sites = Vec::new();
     let mut start = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {

@@ -5,6 +5,7 @@ use crate::model::{
     VoidReason,
 };
 
+use super::golden::GoldenOutput;
 use super::noise::Pool;
 use super::record::VERSION;
 pub use super::record::{ExperimentRecord, GuardBase, Record};
@@ -50,6 +51,7 @@ pub struct Baseline {
     pub readings: Vec<Metric>,
     pub guards: Vec<GuardBase>,
     pub tracks: Vec<Tracked>,
+    pub golden: Vec<GoldenOutput>,
 }
 
 impl Baseline {
@@ -187,6 +189,7 @@ impl Progress {
                 readings,
                 guards,
                 tracks,
+                golden,
             } => {
                 if self.baseline.is_some() {
                     return Err("the baseline is already measured");
@@ -198,6 +201,7 @@ impl Progress {
                     readings,
                     guards,
                     tracks,
+                    golden,
                 });
             }
             Record::ExperimentStarted { n, champion } => {

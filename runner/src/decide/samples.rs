@@ -2,6 +2,7 @@
 
 use autoclave_policies::RepoPath;
 
+use crate::decide::golden::{GoldenInput, GoldenOutput};
 use crate::decide::progress::Budget;
 use crate::decide::record::{ExperimentRecord, GuardBase, Record};
 use crate::marker::{Dialect, MetricSpec, parse_config};
@@ -78,6 +79,10 @@ pub(crate) fn baseline() -> Record {
             }],
         }],
         tracks: vec![tracked(7.5)],
+        golden: vec![GoldenOutput {
+            input: GoldenInput::Seed(7),
+            digest: "00ff".into(),
+        }],
     }
 }
 

@@ -18,6 +18,7 @@ impl Marker {
             metric,
             guards,
             line_guards,
+            golden,
             track,
             limits: _,
             agent,
@@ -31,6 +32,7 @@ impl Marker {
             metric,
             guards,
             line_guards,
+            golden,
             track,
             agent,
             sandbox,
@@ -65,13 +67,14 @@ mod tests {
     #[test]
     fn limits_and_status_may_change_and_nothing_else() {
         let digest = marker("").digest();
-        assert_eq!(digest, "sha256:5e28fd8186910b0399217b5f96519d94");
+        assert_eq!(digest, "sha256:ebe5e8a535072a40b9d878812de64393");
         let more = "    loop: {max_experiments: 99}\n    status: paused\n";
         assert_eq!(marker(more).digest(), digest);
         for change in [
             "    description: other\n",
             "    guard: {command: g}\n",
             "    guard: {metric: rss}\n",
+            "    golden: {command: c, generate: g}\n",
             "    track: [rss]\n",
             "    agent: {model: opus}\n",
             "    sandbox: {env: {A: b}}\n",

@@ -19,5 +19,6 @@ mod odd_hosts;
 mod odd_repositories;
 mod older_config;
 mod preparation;
+mod proofs;
 mod service;
 mod toy;

@@ -2,6 +2,7 @@
 
 use super::Work;
 use crate::campaign::emitter::Emitter;
+use crate::campaign::pairs::purpose;
 use crate::campaign::{CampaignError, clock};
 use crate::decide::dice::Dice;
 use crate::decide::lines::Lines;
@@ -101,14 +102,21 @@ impl Work<'_> {
         emitter: &mut Emitter<'_>,
     ) -> Result<(), CampaignError> {
         let mut dice = Dice::new(clock::dice());
+        let mut seeds = dice.apart(purpose::PAIRS);
         for round in 1..=rounds {
             let mut order: Vec<usize> = (0..sides.len())
                 .filter(|index| sides[*index].failed.is_none())
                 .collect();
             dice.shuffle(&mut order);
+            let base = &self.base.measured;
+            let alike = self.workshop.round(base, seeds.number(), self.cancel);
+            let alike = alike.await?;
             for index in order {
                 let side = &mut sides[index];
-                let reading = self.workshop.read_metric(&side.built, self.cancel).await?;
+                let reading = self
+                    .workshop
+                    .read_metric(&side.built, &alike, self.cancel)
+                    .await?;
                 side.lines.add(reading.lines);
                 match reading.value {
                     Ok(value) => side.readings.push(value),

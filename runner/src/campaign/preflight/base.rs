@@ -11,12 +11,17 @@ use super::{canary, missing, programs};
 use crate::campaign::CampaignError;
 use crate::campaign::bench::Role;
 use crate::campaign::capture::Capture;
+use crate::campaign::clock;
 use crate::campaign::emitter::Emitter;
+use crate::campaign::liveness::{Life, Passed};
 use crate::campaign::measure::Reading;
 use crate::campaign::workshop::{Base, HostFacts, Workshop};
 use crate::decide::bound::{Held, judge_lines};
+use crate::decide::dice::Dice;
 use crate::decide::lines::Lines;
 use crate::decide::noise::median_reading;
+use crate::decide::plausible::Account;
+use crate::decide::record::GuardBase;
 use crate::decide::tests_passed;
 use crate::marker::{Counting, Protocol};
 use crate::model::Metric;
@@ -48,6 +53,7 @@ pub(super) async fn check(
         return Ok(());
     };
     let guard_lines = trial.guards(&base.measured).await?;
+    trial.golden(&base.measured).await?;
     let Some((built, readings)) = trial.metric(&base.measured, &guard_lines).await? else {
         return Ok(());
     };
@@ -171,7 +177,32 @@ impl Trial<'_> {
                     "; its output tells no number of passed tests".to_owned()
                 }
             };
-            let detail = format!("green on the base{value}{passed}{remark}");
+            let mut detail = format!("green on the base{value}{passed}{remark}");
+            if guard.liveness {
+                let green = GuardBase {
+                    name: guard.name.clone(),
+                    value: result.value,
+                    tests: result.tests.clone(),
+                };
+                let passed = Passed {
+                    commit: &self.workshop.base,
+                    measured,
+                    base: &green,
+                };
+                let seed = clock::dice();
+                let life = self.workshop.liveness(guard, passed, seed, self.cancel);
+                match life.await? {
+                    Life::Alive { planted } => {
+                        detail.push_str(&format!("; alive, it noticed planted fault {planted}"));
+                    }
+                    life @ (Life::Blind { .. } | Life::NoPlace) => {
+                        let why = life.trouble().unwrap_or_default();
+                        let hint = "let it test what the mutable files do, or remove `liveness`";
+                        self.report.fail(Area::Baseline, &name, why, Some(hint));
+                        continue;
+                    }
+                }
+            }
             self.report.ok(Area::Baseline, &name, detail);
             lines.add(result.lines);
         }
@@ -193,13 +224,19 @@ impl Trial<'_> {
         };
         let started = Instant::now();
         let mut lines = Lines::default();
-        let mut note = |_, reading: &Reading| lines.add(reading.lines.clone());
+        let mut accounts = Vec::new();
+        let mut note = |value, reading: &Reading| {
+            lines.add(reading.lines.clone());
+            accounts.push(reading.account(value));
+        };
+        let seeds = Dice::new(clock::dice());
         let readings = self
             .workshop
-            .base_readings(&built, &mut note, self.cancel)
+            .base_readings((measured, &built), seeds, &mut note, self.cancel)
             .await?;
         Ok(match readings {
             Ok(readings) => {
+                self.proof(&accounts);
                 let seconds = started.elapsed().as_secs_f64() / readings.len() as f64;
                 self.value(&readings, seconds);
                 self.noise(&readings, seconds);
@@ -212,6 +249,57 @@ impl Trial<'_> {
                 None
             }
         })
+    }
+
+    /// Tries the golden outputs.
+    async fn golden(&mut self, measured: &Snapshot) -> Result<(), CampaignError> {
+        let outputs = self
+            .workshop
+            .golden_outputs(measured, clock::seed, self.cancel);
+        match outputs.await? {
+            Ok(outputs) if outputs.is_empty() => {}
+            Ok(outputs) => {
+                let detail = format!("{} outputs, the same twice", outputs.len());
+                self.report.ok(Area::Baseline, "golden", detail);
+            }
+            Err(why) => self.fail(("golden", Role::Measure), &why, GREEN),
+        }
+        Ok(())
+    }
+
+    /// Says what the metric's number rests on.
+    fn proof(&mut self, accounts: &[Account]) {
+        let stopwatch = self.workshop.stopwatch();
+        let is_timed = stopwatch.is_some_and(|stopwatch| stopwatch.is_of_the_command(accounts));
+        let clocks = match (stopwatch, is_timed) {
+            (Some(_), true) => {
+                "it is the time of most of its command: each gain is held against the runner's \
+                 own clocks"
+            }
+            (Some(_), false) => {
+                "it is a time, but not that of most of its command: the runner's clocks cannot \
+                 confirm a gain, and one above 90 % is measured again"
+            }
+            (None, _) => {
+                "it is no time that falls: the runner's clocks cannot confirm a gain, and one \
+                 above 90 % is measured again"
+            }
+        };
+        if self.workshop.marker.metric.harness.is_some() {
+            let detail = format!(
+                "{clocks}; the number comes from `metric.harness.check`, out of the candidate's \
+                 reach"
+            );
+            self.report.ok(Area::Baseline, "proof", detail);
+            return;
+        }
+        let detail = format!(
+            "{clocks}; the candidate's code runs in the command that prints the number, and \
+             could print any"
+        );
+        let hint = "`metric.harness` measures and checks from outside; see docs/measuring.md, \
+                    \"Against the agent\"";
+        self.report.noted(Area::Baseline, "proof", detail, hint);
     }
 
     /// Says what guards and tracks read of what the metric's command and the guards print.

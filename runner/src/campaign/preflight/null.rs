@@ -5,8 +5,9 @@ use tokio_util::sync::CancellationToken;
 use super::report::{Area, CheckReport};
 use crate::campaign::CampaignError;
 use crate::campaign::clock;
-use crate::campaign::compare::{Contest, Pair};
+use crate::campaign::compare::Contest;
 use crate::campaign::emitter::Emitter;
+use crate::campaign::pairs::Pair;
 use crate::campaign::workshop::Workshop;
 use crate::decide::dice::Dice;
 use crate::decide::judge::PairedRule;
@@ -89,6 +90,7 @@ async fn run(
             candidate: &candidate,
             rule: PairedRule::new(&workshop.marker.metric, pool.noise()),
             expected: median_reading(base.readings),
+            base: base.measured,
             dice: Dice::of_experiment(seed, number),
         };
         let mut log_gains = 0.0;

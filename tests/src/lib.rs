@@ -2,5 +2,6 @@
 
 pub mod durable;
 pub mod model_server;
+pub mod naive;
 pub mod stage;
 pub mod toy;

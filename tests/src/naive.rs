@@ -146,7 +146,9 @@ impl NaiveLoop {
     fn best_of_log(&self) -> Option<f64> {
         let log = fs::read_to_string(self.at("candidate").join(LOG)).ok()?;
         let values = log.lines().filter_map(|line| line.split('\t').nth(1));
-        values.filter_map(|value| value.parse().ok()).reduce(f64::min)
+        values
+            .filter_map(|value| value.parse().ok())
+            .reduce(f64::min)
     }
 
     /// Runs a command as a developer's shell does, which reads its profile.

@@ -33,6 +33,12 @@ impl From<CampaignError> for Failure {
                     "Finalize with --squash, or keep one of the two by hand: both are pinned under refs/autoclave.",
                 ),
             ),
+            CampaignError::Sandbox(error) if error.is_fault() => (
+                Exit::UsageLimitOrInfrastructure,
+                Some(
+                    "When the container engine works again (`docker info`), `autoclave run` goes on where this stopped.",
+                ),
+            ),
             CampaignError::Sandbox(_) => (
                 Exit::SandboxNotEnforced,
                 Some("`autoclave check` shows what this host can enforce."),

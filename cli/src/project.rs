@@ -1,6 +1,7 @@
 //! The repository a command works on, its configuration, and the host it runs on.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use autoclave_policies::HostPolicy;
 use autoclave_runner::campaign::{CampaignError, HostFacts};
@@ -225,12 +226,16 @@ pub fn host_facts() -> Result<HostFacts, Failure> {
         path: std::env::var_os("PATH"),
         state,
         without,
-        engine: engine(),
+        engine: engine()?,
     })
 }
 
 /// Returns where a container engine is asked for, as other tools of engines find it.
-fn engine() -> EngineAddress {
+///
+/// # Errors
+///
+/// [`Exit::Usage`] when `AUTOCLAVE_ENGINE_TIMEOUT` is no number of seconds.
+fn engine() -> Result<EngineAddress, Failure> {
     let of_podman = "/run/podman/podman.sock";
     let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| {
         let docker = "/var/run/docker.sock";
@@ -248,7 +253,27 @@ fn engine() -> EngineAddress {
             PathBuf::from,
         )
     });
-    EngineAddress { host, certificates }
+    Ok(EngineAddress {
+        host,
+        certificates,
+        patience: engine_patience()?,
+    })
+}
+
+/// Returns how long an engine may take for one answer.
+fn engine_patience() -> Result<Duration, Failure> {
+    let Some(text) = std::env::var_os("AUTOCLAVE_ENGINE_TIMEOUT") else {
+        return Ok(EngineAddress::PATIENCE);
+    };
+    let seconds = text.to_str().and_then(|text| text.parse().ok());
+    match seconds {
+        Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Failure::new(
+            Exit::Usage,
+            format!("AUTOCLAVE_ENGINE_TIMEOUT is `{}`", text.to_string_lossy()),
+        )
+        .hint("It is a number of seconds, 1 to 3600.")),
+    }
 }
 
 /// Makes a directory that is ours alone, or finds it so.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
@@ -12,9 +12,11 @@ use std::process::{Command, ExitCode};
 
 use autoclave_enter::{Contained, Status, Write, WriteKind};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeValLike;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -33,7 +35,12 @@ pub fn run() -> ExitCode {
         Ok(status) => status,
         Err(failure) => failure.into_status(),
     };
-    let is_told = send(&nonce, &status).and_then(|()| send(&nonce, &Status::Gone));
+    // Both streams end with the same words, which nobody else can write any more: output without
+    // them is not all of it.
+    let is_told = send(&nonce, &status)
+        .and_then(|()| used().map_or(Ok(()), |used| send(&nonce, &used)))
+        .and_then(|()| send(&nonce, &Status::Gone))
+        .and_then(|()| write(&mut io::stdout(), &nonce, &Status::Gone));
     ExitCode::from(if is_told.is_ok() { 0 } else { 7 })
 }
 
@@ -78,6 +85,9 @@ fn contain(nonce: &mut String) -> Result<Status, Failure> {
     let _watcher = disk::watch(spec.disk_bytes);
     let ended = wait_for(Pid::from_raw(child.id().cast_signed()))?;
     end_all()?;
+    if disk::is_full() {
+        send(&spec.nonce, &Status::DiskFull).during("report")?;
+    }
     Ok(ended)
 }
 
@@ -111,6 +121,16 @@ fn end_all() -> Result<(), Failure> {
             Err(errno) => return Err(Failure::new("wait for what was left", errno as i32)),
         }
     }
+}
+
+/// Returns what everything used that has ended: as the first process this one reaps whatever its
+/// own parent did not. Children of a process that ignores SIGCHLD are not counted by the kernel;
+/// see getrusage(2).
+fn used() -> Option<Status> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let time = usage.user_time() + usage.system_time();
+    let cpu_microseconds = time.num_microseconds().try_into().ok()?;
+    Some(Status::Used { cpu_microseconds })
 }
 
 fn read_spec(input: &mut Input) -> Result<Contained, Failure> {
@@ -187,12 +207,20 @@ fn clear(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes one status line: a byte that starts no text, the nonce, JSON.
+/// Writes one status line to standard error.
 fn send(nonce: &str, status: &Status) -> io::Result<()> {
+    write(&mut io::stderr(), nonce, status)
+}
+
+/// Writes one status line: a byte that starts no text, the nonce, JSON.
+fn write<S: io::Write + AsFd>(stream: &mut S, nonce: &str, status: &Status) -> io::Result<()> {
     let mut line = format!("\n\x1e{nonce} ").into_bytes();
     serde_json::to_writer(&mut line, status)?;
     line.push(b'\n');
-    io::stderr().write_all(&line)
+    // Standard streams are shared with the command, which may have made them non-blocking.
+    fcntl(&stream, FcntlArg::F_SETFL(OFlag::empty()))?;
+    stream.write_all(&line)?;
+    stream.flush()
 }
 
 /// Standard input, not a byte further than asked for: the rest is the command's.

@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,6 +14,12 @@ use nix::unistd::{Pid, geteuid};
 
 /// How often is looked. In between, a command can write what the disk takes in that time.
 const INTERVAL: Duration = Duration::from_millis(500);
+
+/// So little is left for ordinary users on a disk that is full: writers take it in pieces.
+const FULL: u64 = 256 << 10;
+
+/// The disk has been full since the watch began.
+static WAS_FULL: AtomicBool = AtomicBool::new(false);
 
 /// Checks that the disk can be watched.
 pub fn check() -> io::Result<()> {
@@ -29,6 +36,7 @@ pub fn watch(limit: u64) -> JoinHandle<()> {
         let start = free().unwrap_or(u64::MAX);
         loop {
             thread::sleep(INTERVAL);
+            is_full();
             // A disk that cannot be asked any more counts as full.
             let lost = start.saturating_sub(free().unwrap_or(0));
             if lost > limit && own_bytes() > limit {
@@ -37,6 +45,15 @@ pub fn watch(limit: u64) -> JoinHandle<()> {
             }
         }
     })
+}
+
+/// Says whether the disk that takes the container's files is full, or was when it was looked at.
+pub fn is_full() -> bool {
+    let left = statvfs("/").map(|found| found.blocks_available() * found.fragment_size());
+    if left.is_ok_and(|left| left < FULL) {
+        WAS_FULL.store(true, Ordering::Relaxed);
+    }
+    WAS_FULL.load(Ordering::Relaxed)
 }
 
 /// Returns the free bytes of the disk that takes the container's files.

@@ -124,6 +124,8 @@ pub struct Proof {
     pub read_secret: Option<i32>,
     /// Not tried with the host's network.
     pub connect: Option<i32>,
+    /// A socket that the system call filter denies, and no other filter does.
+    pub netlink: Option<i32>,
     /// Signalling the runner; not tried in a pid namespace, where it has no number.
     pub signal: Option<i32>,
 }
@@ -189,6 +191,13 @@ pub enum Status {
     Signalled {
         signal: i32,
     },
+    /// What the processes of a container used, all of which have ended.
+    Used {
+        /// Processor time, user and system.
+        cpu_microseconds: u64,
+    },
+    /// The disk that takes the sandbox's files was full.
+    DiskFull,
     /// Nothing runs in the sandbox any more.
     Gone,
     /// A stage could not do its part.

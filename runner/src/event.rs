@@ -31,16 +31,24 @@ pub enum EventKind {
         base: CommitId,
         backend: String,
         level: Level,
+        /// Absent where it is the agent's backend.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        measured_in: Option<MeasuredIn>,
         resumed: bool,
     },
     Warning {
         message: String,
     },
+    /// Once for each backend, which is named where there are two.
     Preparing {
         command: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        backend: Option<String>,
     },
     Prepared {
         seconds: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        backend: Option<String>,
     },
     /// One reading of the base commit.
     BaselineReading {
@@ -132,6 +140,13 @@ pub enum EventKind {
         evidence: f64,
         threshold: f64,
     },
+    /// `finalize` took one reading of each of its sides, in a random order.
+    RoundMeasured {
+        round: u32,
+        of: u32,
+        /// The base first, then the branches, then branches without one commit.
+        readings: Vec<SideReading>,
+    },
     Decided {
         experiment: ExperimentNumber,
         verdict: Verdict,
@@ -166,6 +181,21 @@ pub enum EventKind {
         champion: CommitId,
         champion_value: Metric,
     },
+}
+
+/// The backend of everything that is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasuredIn {
+    pub backend: String,
+    pub level: Level,
+}
+
+/// One reading of one of the states that `finalize` compares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SideReading {
+    /// For people; a fragment such as `the base`.
+    pub side: String,
+    pub value: Metric,
 }
 
 /// What the sandboxes of an experiment took; the rest of its time is the runner's own.

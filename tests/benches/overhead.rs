@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p e2e --bench overhead` (root, or a host with user namespaces). Builds the release
 //! binary, makes repositories of several sizes, and runs whole runs of it with an agent, a guard
-//! and a metric that end at once. `AUTOCLAVE_BENCH_SIZES=100,1000` chooses other sizes.
+//! and a metric that end at once. `AUTOCLAVE_BENCH_SIZES=100,1000` chooses other sizes;
+//! `AUTOCLAVE_BENCH_BACKEND=container` runs them in containers of `DOCKER_HOST`'s engine.
 
 #![expect(
     clippy::unwrap_used,
@@ -30,6 +31,7 @@ const CONFIG: &str = "markers:
     guard: {command: 'true', rework_attempts: 0}
     loop: {max_experiments: 100, stop_after_no_gain: 100, refine_after: 100, pivot_after: 101}
     agent: {command: [sh, -c, 'read n < src/number.txt; echo $((n + 1000)) > src/number.txt'], protocol: none}
+    sandbox: {BACKEND}
   - name: keeps
     description: Make the number smaller
     target: {mutable: ['src/**', src/number.txt], hidden: ['d1/d1/**'], scratch: ['target/']}
@@ -37,6 +39,7 @@ const CONFIG: &str = "markers:
     guard: {command: 'true', rework_attempts: 0}
     loop: {max_experiments: 100}
     agent: {command: [sh, -c, 'read n < src/number.txt; echo $((n / 2)) > src/number.txt'], protocol: none}
+    sandbox: {BACKEND}
 ";
 
 /// What one run took.
@@ -101,6 +104,19 @@ fn main() {
     }
 }
 
+/// Returns what the configuration says of the sandbox.
+fn backend() -> String {
+    let backend = std::env::var("AUTOCLAVE_BENCH_BACKEND");
+    let backend = backend.unwrap_or_else(|_| "process".to_owned());
+    let image = ["AUTOCLAVE_BENCH_IMAGE", "AUTOCLAVE_TEST_IMAGE"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok());
+    match image {
+        Some(image) if backend == "container" => format!("backend: container, image: '{image}'"),
+        _ => format!("backend: {backend}"),
+    }
+}
+
 /// Builds the binary as users get it; returns its path, beside this bench.
 fn autoclave() -> PathBuf {
     if let Some(path) = std::env::var_os("AUTOCLAVE_BENCH_BINARY") {
@@ -136,7 +152,10 @@ fn repository(folder: &Path, files: u32) {
     let mut put = |path: &str, text: &str| {
         write!(to, "M 100644 inline {path}\ndata {}\n{text}\n", text.len()).unwrap();
     };
-    put(".autoclave/config.yaml", CONFIG);
+    put(
+        ".autoclave/config.yaml",
+        &CONFIG.replace("BACKEND", &backend()),
+    );
     put("src/number.txt", "1000000000\n");
     for n in 2..files {
         let directory = n / FILES_PER_DIRECTORY;

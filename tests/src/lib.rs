@@ -1,6 +1,9 @@
 //! End-to-end tests of autoclave.
 
+pub mod containers;
 pub mod durable;
+pub mod engine;
+pub mod engine_proxy;
 pub mod model_server;
 pub mod naive;
 pub mod stage;

@@ -62,6 +62,8 @@ esac
 pub struct Toy {
     folder: tempfile::TempDir,
     cues: tempfile::TempDir,
+    /// What `DOCKER_HOST` says.
+    engine: Option<String>,
 }
 
 impl Default for Toy {
@@ -86,7 +88,11 @@ impl Toy {
         let place = if is_hidden { "/srv".into() } else { beside };
         let cues = tempfile::tempdir_in(place).unwrap();
         fs::set_permissions(cues.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let toy = Self { folder, cues };
+        let toy = Self {
+            folder,
+            cues,
+            engine: None,
+        };
         let cues = toy.cues().display().to_string();
         for (path, text) in [
             (
@@ -105,6 +111,14 @@ impl Toy {
         toy.git(&["init", "-q", "-b", "main"]);
         toy.git(&["add", "."]);
         toy.git(&["commit", "-qm", "base"]);
+        toy
+    }
+
+    /// As [`with`](Self::with), in containers of `image` on the engine at `host`.
+    pub fn in_containers(host: String, image: &str, change: impl FnOnce(String) -> String) -> Self {
+        let backend = format!("sandbox: {{backend: container, image: '{image}', ");
+        let mut toy = Self::with(|config| change(config.replace("sandbox: {", &backend)));
+        toy.engine = Some(host);
         toy
     }
 
@@ -143,6 +157,9 @@ impl Toy {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
             .env("HOME", self.root())
             .env("AUTOCLAVE_STATE_DIR", self.state());
+        if let Some(engine) = &self.engine {
+            command.env("DOCKER_HOST", engine);
+        }
         command
     }
 

@@ -155,6 +155,7 @@ impl Lab {
                 engine: EngineAddress {
                     host: "unix:///nonexistent".into(),
                     certificates: None,
+                    patience: EngineAddress::PATIENCE,
                 },
                 home: None,
                 path: Some("/usr/local/bin:/usr/bin:/bin".into()),

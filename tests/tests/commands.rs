@@ -291,17 +291,24 @@ fn results_and_finalize_have_the_shapes_that_scripts_rely_on() {
         assert!((end.as_f64().unwrap() - 0.6).abs() < 1e-6, "{interval:?}");
     }
     rounded["metric"]["interval"] = json!("INTERVAL");
+    let share = &mut rounded["commits"][1]["share"];
+    share["gain"] = json!((share["gain"].as_f64().unwrap() * 1e6).round() / 1e6);
+    share["interval"] = json!("INTERVAL");
     assert_eq!(
         rounded,
         json!({
-            "branch": "autoclave/smaller-final", "base": "COMMIT",
+            "branch": "autoclave/smaller-final", "base": "COMMIT", "run": "RUN", "left_out": [],
             "commits": [
-                {"commit": "COMMIT", "subject": "Halve the number", "experiments": [1]},
-                {"commit": "COMMIT", "subject": "Mend the lines", "experiments": [3]},
+                {"commit": "COMMIT", "subject": "Halve the number", "experiments": [1],
+                 "share": {"built_on_by": [3]}},
+                {"commit": "COMMIT", "subject": "Mend the lines", "experiments": [3],
+                 "share": {"gain": 0.2, "interval": "INTERVAL", "p_value": 0.0, "carries": true,
+                           "readings": [[50.0, 40.0], [50.0, 40.0]]}},
             ],
             "guards": [{"name": "lines", "passed": true, "detail": "passed"}],
             "tracks": {},
-            "metric": {"base": 100.0, "final": 40.0, "gain": 0.6, "interval": "INTERVAL", "pairs": 2},
+            "metric": {"base": 100.0, "final": 40.0, "gain": 0.6, "interval": "INTERVAL", "pairs": 2,
+                       "p_value": 0.0, "readings": [[100.0, 40.0], [100.0, 40.0]]},
         })
     );
     let run = stage.run_folders().remove(0);
@@ -323,11 +330,16 @@ fn results_and_finalize_have_the_shapes_that_scripts_rely_on() {
             "# Make the number smaller\n\n\
              | | base | this branch | gain | interval (95 %) | pairs |\n|---|---|---|---|---|---|\n\
              | size | 100kB | 40kB | +60.00 % | +60.00 % to +60.00 % | 2 |\n\n\
-             Measured afresh on the finished branch, in sandboxes the agent never touched.\n\n\
-             ## Commits\n\n- `{}` Halve the number (experiment 1)\n- `{}` Mend the lines (experiment 3)\n\n\
+             Measured afresh in pairs, in sandboxes the agent never touched; the number of pairs was fixed before the first.\n\n\
+             ## Commits\n\n- `{}` Halve the number (experiment 1): experiment 3 builds on it\n\
+             - `{}` Mend the lines (experiment 3): +20.00 % (+20.00 % to +20.00 %)\n\n\
              ## Guards\n\n- lines: passed\n\n\
+             <details><summary>All pairs</summary>\n\n\
+             base and `autoclave/smaller-final`:\n\n```\n100 40\n100 40\n```\n\n\
+             without and with `{}`:\n\n```\n50 40\n50 40\n```\n\n</details>\n\n\
              Run `{id}`, base `{}`; the kept experiments cost $0.00.\n",
             short(0),
+            short(1),
             short(1),
             &head[..10],
         )

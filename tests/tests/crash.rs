@@ -7,13 +7,18 @@ use std::fs;
 use std::sync::Mutex;
 
 use e2e::durable::{Ended, Followed};
-use e2e::stage::autoclave;
+use e2e::engine::{Engine, IMAGE};
+use e2e::stage::{Setup, autoclave};
 use e2e::toy::{MARKER, Toy, control_groups};
 use serde_json::Value;
 
 /// Two keeps, one of them reworked: every kind of step, and the branch both made and moved.
 fn stage() -> Toy {
-    Toy::with(|config| config.replace("halve, raise, lines, think, note", "halve, lines"))
+    Toy::with(|config| two_keeps(&config))
+}
+
+fn two_keeps(config: &str) -> String {
+    config.replace("halve, raise, lines, think, note", "halve, lines")
 }
 
 const RUN: [&str; 5] = ["run", "-m", MARKER, "--experiments", "2"];
@@ -107,12 +112,7 @@ fn outcome(stage: &Toy) -> Outcome {
 /// compares what is there in the end. Returns what is not as it should be.
 fn kill_and_go_on(step: &str, occurrence: u32, undisturbed: &Outcome) -> Vec<String> {
     let stage = stage();
-    let mut seen = 0;
-    let ended = follow(&stage, |next| {
-        seen += u32::from(next == step);
-        next == step && seen == occurrence
-    });
-    if ended != Ended::Killed {
+    if let Err(ended) = killed(&stage, step, occurrence) {
         return vec![format!("it was never made: {ended:?}")];
     }
     stage.wait_for_death();
@@ -126,16 +126,36 @@ fn kill_and_go_on(step: &str, occurrence: u32, undisturbed: &Outcome) -> Vec<Str
         })
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
+    let mut problems = go_on(&stage, undisturbed);
+    let groups = labels.iter().flat_map(|label| control_groups(label));
+    problems.extend(groups.map(|group| format!("cgroup {}", group.display())));
+    problems
+}
+
+/// Follows a run and kills it before the `occurrence`-th time (from 1) that it makes `step`.
+fn killed(stage: &Toy, step: &str, occurrence: u32) -> Result<(), Ended> {
+    let mut seen = 0;
+    let ended = follow(stage, |next| {
+        seen += u32::from(next == step);
+        next == step && seen == occurrence
+    });
+    if ended == Ended::Killed {
+        Ok(())
+    } else {
+        Err(ended)
+    }
+}
+
+/// Runs again; returns what is not as without any trouble.
+fn go_on(stage: &Toy, undisturbed: &Outcome) -> Vec<String> {
     let again = stage.run(&RUN);
     let mut problems = Vec::new();
     if again.status.code() != Some(0) {
         problems.push(format!("the next run ended with {again:?}"));
-    } else if outcome(&stage) != *undisturbed {
-        problems.push(format!("it came to {:#?}", outcome(&stage)));
+    } else if outcome(stage) != *undisturbed {
+        problems.push(format!("it came to {:#?}", outcome(stage)));
     }
     problems.extend(stage.leftovers());
-    let groups = labels.iter().flat_map(|label| control_groups(label));
-    problems.extend(groups.map(|group| format!("cgroup {}", group.display())));
     problems
 }
 
@@ -226,4 +246,57 @@ fn a_run_killed_before_any_step_goes_on_to_the_same_end() {
     });
     let problems = problems.into_inner().unwrap();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+e2e::journeys!(container, Container, Container, Tester: [a_run_in_containers_is_killed_and_goes_on_and_nothing_is_left_on_the_engine]);
+
+fn a_run_in_containers_is_killed_and_goes_on_and_nothing_is_left_on_the_engine(_: Setup) {
+    let engine = Engine::start();
+    let theirs = engine.docker(&["create", "--name", "theirs", IMAGE, "true"]);
+    let stage = || {
+        let regex = |config: String| config.replace("extract: 'cat'", "extract: 'regex:([0-9]+)'");
+        Toy::in_containers(engine.host(), IMAGE, |config| two_keeps(&regex(config)))
+    };
+    let reference = stage();
+    let ended = follow(&reference, |_| false);
+    assert_eq!(ended, Ended::Exited(0));
+    let undisturbed = outcome(&reference);
+    let verdicts = ["\"keep\"", "\"keep\""].map(String::from);
+    assert_eq!(
+        undisturbed.told,
+        [1, 2].into_iter().zip(verdicts).collect::<Vec<_>>()
+    );
+    let run = |step: &str, file: &str| format!("{step} repo/.autoclave/runs/RUN/{file}");
+    let mut problems = Vec::new();
+    for (step, time) in [
+        // The archive of the base, on its way to the engine; then its manifest.
+        ("create in the state directory".to_owned(), 1),
+        // Between two measurements of the base.
+        (run("write", "events.jsonl"), 5),
+        // What the agent says while it works.
+        (run("write", "experiments/0001/agent.jsonl"), 1),
+        (run("create", "experiments/0001/candidate.patch"), 1),
+        // In a pair of measurements, and after it.
+        (run("create", "experiments/0001/metric.txt"), 1),
+        (run("write", "ledger.jsonl"), 4),
+        // Between a verdict and its branch.
+        (run("sync", "ledger.jsonl"), 4),
+        (
+            "write repo/.git/refs/heads/autoclave/smaller.lock".to_owned(),
+            1,
+        ),
+    ] {
+        let stage = stage();
+        if let Err(ended) = killed(&stage, &step, time) {
+            problems.push(format!("`{step}` was never made: {ended:?}"));
+            continue;
+        }
+        let found = go_on(&stage, &undisturbed);
+        let left = engine.ours();
+        let left = left.iter().map(|id| format!("{id} on the engine"));
+        let at = |problem| format!("killed before `{step}`, time {time}: {problem}");
+        problems.extend(found.into_iter().chain(left).map(at));
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    engine.docker(&["container", "inspect", &theirs]);
 }

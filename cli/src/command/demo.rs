@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use autoclave_runner::campaign::{self, FinalizeRequest, RunRequest};
+use autoclave_runner::campaign::{self, FinalizeRequest, RunRequest, Shape};
 use autoclave_runner::repo::Repo;
 use clap::Args;
 
@@ -66,6 +66,7 @@ pub fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
         let request = FinalizeRequest {
             marker,
             branch: None,
+            shape: Shape::Whole,
             squash: false,
             host,
             cancel,
@@ -85,8 +86,8 @@ pub fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
         ))?;
         if let Folder::Kept(folder) = &kept {
             output::print(&format!(
-                "The branch {} is in {}.\n",
-                finalized.branch,
+                "{} in {}.\n",
+                super::finalize::named(&finalized.branches),
                 folder.display()
             ))?;
         }

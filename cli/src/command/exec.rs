@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 
-use autoclave_runner::campaign::{self, ExecOutcome, ExecRequest};
+use autoclave_runner::campaign::{self, ExecOutcome, ExecRequest, Role};
 use autoclave_runner::marker::{self, Marker};
 use autoclave_runner::sandbox::{self, OutputSink, Stream};
 use clap::Args;
@@ -31,6 +31,9 @@ pub struct ExecArgs {
     /// Show of this machine what the preset NAME or the policy FILE in `.autoclave/` says
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "marker")]
     policy: Option<String>,
+    /// Run it as measurements run: where `sandbox.measure` says, and with the hidden files
+    #[arg(long, requires = "marker")]
+    as_measured: bool,
     /// Commit the changes to this new branch
     #[arg(long, value_name = "B")]
     branch: Option<String>,
@@ -80,6 +83,11 @@ fn inner(args: ExecArgs, format: Format) -> Result<Exit, Failure> {
     let outcome = runtime::block_on(async |cancel| {
         let request = ExecRequest {
             marker,
+            role: if args.as_measured {
+                Role::Measure
+            } else {
+                Role::Agent
+            },
             base: None,
             argv: args.command,
             stdin,
@@ -142,6 +150,7 @@ fn to_json(outcome: &ExecOutcome, exit: Exit) -> Value {
     json!({
         "exit": exit.code(),
         "wall_ms": u64::try_from(outcome.wall.as_millis()).unwrap_or(u64::MAX),
+        "cpu_ms": outcome.cpu.map(|cpu| u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX)),
         "backend": outcome.enforcement.backend,
         "level": outcome.enforcement.level,
         "changes": changes,

@@ -34,6 +34,7 @@ fn stream() -> Vec<Event> {
             base: commit('a'),
             backend: "process".into(),
             level: Level::Sealed,
+            measured_in: None,
             resumed: false,
         },
         EventKind::Warning {
@@ -41,8 +42,12 @@ fn stream() -> Vec<Event> {
         },
         EventKind::Preparing {
             command: "make deps".into(),
+            backend: None,
         },
-        EventKind::Prepared { seconds: 3.21 },
+        EventKind::Prepared {
+            seconds: 3.21,
+            backend: None,
+        },
         EventKind::GuardStarted {
             experiment: None,
             guard: "tests".into(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use autoclave_policies::Level;
 use autoclave_runner::decide::tests_passed;
-use autoclave_runner::event::{Event, EventKind};
+use autoclave_runner::event::{Event, EventKind, MeasuredIn};
 use autoclave_runner::model::{Dropped, ExperimentNumber, Tracked, Verdict};
 
 use super::style::Style;
@@ -48,14 +48,20 @@ impl View {
                 base,
                 backend,
                 level,
+                measured_in,
                 resumed,
             } => {
                 let verb = if *resumed { "resumed" } else { "started" };
+                let mut sandbox = format!("{backend}, {}", level_word(*level));
+                if let Some(MeasuredIn { backend, level }) = measured_in {
+                    let level = level_word(*level);
+                    sandbox.push_str(&format!("; measurements: {backend}, {level}"));
+                }
                 vec![
                     self.style.strong(&format!("run {run} {verb}")),
                     item("marker", marker),
                     item("base", base.short()),
-                    item("sandbox", &format!("{backend}, {}", level_word(*level))),
+                    item("sandbox", &sandbox),
                 ]
             }
             EventKind::Warning { message } => vec![
@@ -65,7 +71,11 @@ impl View {
             EventKind::Preparing { .. }
             | EventKind::BaselineReading { .. }
             | EventKind::GuardStarted { .. } => Vec::new(),
-            EventKind::Prepared { seconds } => vec![item("prepare", &span(*seconds))],
+            EventKind::Prepared { seconds, backend } => {
+                let place = backend.iter().map(|backend| format!(" in {backend}"));
+                let place: String = place.collect();
+                vec![item("prepare", &format!("{}{place}", span(*seconds)))]
+            }
             EventKind::BaselineMeasured {
                 value,
                 noise,
@@ -203,6 +213,18 @@ impl View {
                     bar(*evidence, *threshold)
                 ),
             )],
+            EventKind::RoundMeasured {
+                round,
+                of,
+                readings,
+            } => {
+                let readings: Vec<String> = readings
+                    .iter()
+                    .map(|reading| format!("{} {}", reading.side, reading.value))
+                    .collect();
+                let line = format!("{round} of {of}: {}", readings.join(", "));
+                vec![item("round", &line)]
+            }
             EventKind::Decided { .. } => self.decided(&event.kind),
             EventKind::Waiting { reason, until_ms } => {
                 let until = jiff::Timestamp::from_millisecond(*until_ms).map_or_else(
@@ -235,7 +257,7 @@ impl View {
     pub fn status(event: &Event) -> Option<String> {
         match &event.kind {
             EventKind::RunStarted { .. } => Some("making the first snapshot".to_owned()),
-            EventKind::Preparing { command } => {
+            EventKind::Preparing { command, .. } => {
                 Some(format!("preparing: {}", one_line(command, 60)))
             }
             EventKind::BaselineReading { value, .. } => {
@@ -259,6 +281,10 @@ impl View {
                 "experiment {experiment}: measuring pair {}",
                 pair + 1
             )),
+            EventKind::RoundMeasured { round, of, .. } if round < of => {
+                Some(format!("measuring round {} of {of}", round + 1))
+            }
+            EventKind::RoundMeasured { .. } => Some("writing the report".to_owned()),
             EventKind::Waiting { reason, .. } => Some(format!("waiting: {}", one_line(reason, 60))),
             EventKind::Warning { .. }
             | EventKind::Prepared { .. }

@@ -1,40 +1,123 @@
-//! Which backend contains a marker's executions, and what it can enforce here.
+//! Which backends contain a marker's executions, and what they can enforce here.
 
-use autoclave_policies::{Ability, HostCapabilities, PlanRequest};
+use autoclave_policies::{Ability, HostCapabilities, PlanRequest, Policy, Refusal, Tree, compile};
 
 use super::CampaignError;
+use super::bench::{Bench, ByRole};
 use super::berth::Berth;
 use super::host_view::{container_request, plan_request};
 use super::workshop::HostFacts;
-use crate::marker::{BackendChoice, Marker};
+use crate::marker::{BackendChoice, BackendKind, Marker};
+use crate::sandbox::Sandbox;
 use crate::sandbox::container::{ContainerOptions, ContainerSandbox};
-use crate::sandbox::process::probe;
+use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
 
 /// The uid and gid of a container's command: of no account of any host or image.
 const CONTAINER_UID: u32 = 64_501;
 
+/// What benches are made for.
+pub(super) struct Site<'a> {
+    pub marker: &'a Marker,
+    pub host: &'a HostFacts,
+    pub berth: &'a Berth,
+    pub policy: &'a Policy,
+    /// The files of the base commit.
+    pub tree: &'a Tree,
+}
+
+impl Site<'_> {
+    /// Makes the bench of the agent, and one for measurements where the marker wants another
+    /// backend for them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`choose`]; [`CampaignError::Refused`] when a backend cannot enforce the policy.
+    pub async fn benches(&self) -> Result<ByRole<Bench>, CampaignError> {
+        let spec = &self.marker.sandbox;
+        let agent = self.bench(spec.backend).await?;
+        let measure = match spec.measure {
+            Some(kind) if kind != agent.kind => Some(self.bench(kind.into()).await?),
+            Some(_) | None => None,
+        };
+        Ok(ByRole::new(agent, measure))
+    }
+
+    async fn bench(&self, choice: BackendChoice) -> Result<Bench, CampaignError> {
+        let Chosen {
+            backend,
+            capabilities,
+            request,
+            why,
+        } = Box::pin(choose(choice, self.marker, self.host, self.berth)).await?;
+        let kind = match backend {
+            Backend::Process => BackendKind::Process,
+            Backend::Container(_) => BackendKind::Container,
+        };
+        let plan =
+            compile(self.policy, self.tree, &capabilities, &request).map_err(|refusals| {
+                let refusals = refusals.iter().map(told);
+                CampaignError::Refused {
+                    marker: self.marker.name.clone(),
+                    refusals: match self.marker.sandbox.measure {
+                        None => refusals.collect(),
+                        Some(_) => refusals
+                            .map(|refusal| format!("in the {} backend, {refusal}", kind.word()))
+                            .collect(),
+                    },
+                }
+            })?;
+        let sandbox: Box<dyn Sandbox> = match backend {
+            Backend::Container(sandbox) => Box::new(sandbox),
+            Backend::Process => {
+                let options = ProcessOptions {
+                    state: self.host.state.clone(),
+                    run_label: self.berth.label().to_owned(),
+                    without: self.host.without.clone(),
+                };
+                Box::new(ProcessSandbox::new(&options)?)
+            }
+        };
+        Ok(Bench {
+            kind,
+            sandbox,
+            plan,
+            chosen_because: why,
+            limits_each_process: !capabilities.cgroup,
+        })
+    }
+}
+
+/// Says what cannot be enforced and what comes nearest.
+fn told(refusal: &Refusal) -> String {
+    match &refusal.nearest {
+        Some(nearest) => format!("{refusal}; {nearest}"),
+        None => refusal.to_string(),
+    }
+}
+
 /// A backend before a plan is made for it.
-pub(super) enum Backend {
+enum Backend {
     Process,
     Container(ContainerSandbox),
 }
 
 /// A backend, what it can enforce, and what the marker asks of it.
-pub(super) struct Chosen {
-    pub backend: Backend,
-    pub capabilities: HostCapabilities,
-    pub request: PlanRequest,
+struct Chosen {
+    backend: Backend,
+    capabilities: HostCapabilities,
+    request: PlanRequest,
     /// Why `auto` chose it; a fragment for people.
-    pub why: Option<String>,
+    why: Option<String>,
 }
 
-/// Takes the backend that the marker names; `auto` is a container where an engine answers and has
+/// Takes the backend of `choice`; `auto` is a container where an engine answers and has
 /// the image, else a process.
 ///
 /// # Errors
 ///
 /// Those of the engine where the marker insists on it, and of what the marker asks to be shown.
-pub(super) async fn choose(
+async fn choose(
+    choice: BackendChoice,
     marker: &Marker,
     host: &HostFacts,
     berth: &Berth,
@@ -61,7 +144,7 @@ pub(super) async fn choose(
             why,
         })
     };
-    match marker.sandbox.backend {
+    match choice {
         BackendChoice::Process => process(None),
         BackendChoice::Container => container(ContainerSandbox::open(options).await?, None),
         BackendChoice::Auto => match ContainerSandbox::open(options).await {

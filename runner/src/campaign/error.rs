@@ -1,5 +1,6 @@
 //! Why a campaign cannot go on.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -90,6 +91,18 @@ impl CampaignError {
             other => other,
         }
     }
+}
+
+/// Returns an error with its causes, as one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn process(pid: Option<u32>) -> String {

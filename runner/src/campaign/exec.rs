@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
+use super::bench::Role;
 use super::clock;
 use super::workshop::{HostFacts, Workshop};
 use crate::marker::Marker;
@@ -20,6 +21,8 @@ use crate::sandbox::{ChangeLimits, Changes, Enforcement, Execution, Exit, Networ
 pub struct ExecRequest {
     /// Its target says what is writable.
     pub marker: Marker,
+    /// As what it runs: on which backend, and whether hidden files are there.
+    pub role: Role,
     /// The commit to start from; `None` is HEAD.
     pub base: Option<String>,
     pub argv: Vec<OsString>,
@@ -36,6 +39,8 @@ pub struct ExecRequest {
 pub struct ExecOutcome {
     pub exit: Exit,
     pub wall: Duration,
+    /// As in [`Finished`](crate::sandbox::Finished).
+    pub cpu: Option<Duration>,
     pub enforcement: Enforcement,
     pub changes: Changes,
     /// The commit on the branch, when one was asked for and something changed.
@@ -49,20 +54,28 @@ pub struct ExecOutcome {
 /// Those of the repository and the sandbox; a failing command is a value.
 pub async fn exec(
     repo: Repo,
-    request: ExecRequest,
+    mut request: ExecRequest,
     output: &mut dyn OutputSink,
 ) -> Result<ExecOutcome, CampaignError> {
+    match request.role {
+        Role::Agent => request.marker.sandbox.keep_agents(),
+        Role::Measure => request.marker.sandbox.keep_measurements(),
+    }
     let base = repo.resolve(request.base.as_deref())?;
     let workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
     let base = workshop.base().await?;
+    let bench = workshop.bench(request.role);
     let subject = request
         .argv
         .first()
         .map(|word| word.to_string_lossy().into_owned())
         .unwrap_or_default();
     let execution = Execution {
-        snapshot: &base.agent,
-        plan: &workshop.plan,
+        snapshot: match request.role {
+            Role::Agent => base.visible.of(Role::Agent),
+            Role::Measure => &base.measured,
+        },
+        plan: &bench.plan,
         argv: request.argv,
         env: BTreeMap::new(),
         stdin: request.stdin,
@@ -71,7 +84,7 @@ pub async fn exec(
         timeout: request.timeout,
         cancel: request.cancel,
     };
-    let finished = workshop.execute(execution, output).await?;
+    let finished = workshop.execute(request.role, execution, output).await?;
     let changes = finished
         .remains
         .changes(Arc::clone(&workshop.policy), ChangeLimits::default())
@@ -82,13 +95,14 @@ pub async fn exec(
         }
         _ => None,
     };
-    let (exit, wall) = (finished.exit, finished.wall);
+    let (exit, wall, cpu) = (finished.exit, finished.wall, finished.cpu);
     drop((finished, base));
-    workshop.sandbox.close().await;
+    workshop.close().await;
     Ok(ExecOutcome {
         exit,
         wall,
-        enforcement: workshop.sandbox.enforcement(),
+        cpu,
+        enforcement: bench.sandbox.enforcement(),
         changes,
         commit,
     })

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::CampaignError;
+use super::bench::Role;
 use super::clock;
 use super::compare::Sides;
 use super::emitter::decided;
+use super::error::chain;
 use super::folder;
 use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
@@ -21,6 +23,7 @@ use crate::decide::patience::{Refusal, ask_again_at_ms};
 use crate::decide::progress::Strategy;
 use crate::decide::record::{ExperimentRecord, Record};
 use crate::event::EventKind;
+use crate::gateway::Gateway;
 use crate::model::{
     Change, CommitId, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, Usage,
     Verdict, VoidReason,
@@ -157,6 +160,11 @@ impl Campaign<'_> {
             Err(error @ CampaignError::Interrupted) => Ending {
                 detail: error.to_string(),
                 ..Ending::fatal(VoidReason::Cancelled, error)
+            },
+            // So is what broke off; nothing of it is judged.
+            Err(CampaignError::Sandbox(error)) if error.is_fault() => Ending {
+                detail: chain(&error),
+                ..Ending::fatal(VoidReason::Infrastructure, error.into())
             },
             ended => ended?,
         };
@@ -308,7 +316,7 @@ impl Campaign<'_> {
             experiments: &self.progress.experiments,
             strategy,
             budget: &self.budget(),
-            in_place: &self.workshop.plan.in_place,
+            in_place: &self.workshop.bench(Role::Agent).plan.in_place,
         };
         let text = brief(&facts);
         folder::write(&attempt.folder.join("brief.md"), text.as_bytes())?;
@@ -331,7 +339,12 @@ impl Campaign<'_> {
             transcript: &attempt.folder.join("agent.jsonl"),
             cancel: &self.cancel,
         };
-        let session = run_session(&self.workshop, &self.gate, &mut self.emitter, request).await?;
+        let mark = self.gate.gateway().map(Gateway::mark).unwrap_or_default();
+        let session = run_session(&self.workshop, &self.gate, &mut self.emitter, request).await;
+        if let (Err(_), Some(gateway)) = (&session, self.gate.gateway()) {
+            attempt.usage += gateway.usage_since(mark);
+        }
+        let session = session?;
         attempt.usage += session.usage;
         attempt.denied += session.report.denials;
         attempt.denials.extend(session.denials.iter().cloned());

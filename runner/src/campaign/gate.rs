@@ -10,7 +10,7 @@ use super::CampaignError;
 use super::workshop::HostFacts;
 use crate::agent::{AgentProgram, locate, mounted};
 use crate::gateway::{Credential, Gateway, GatewayOptions, Prices, TimeLimits, Upstream};
-use crate::marker::{AgentSpec, Protocol};
+use crate::marker::{AgentSpec, BackendKind, Protocol};
 use crate::model::Cost;
 use crate::sandbox::Network;
 
@@ -68,13 +68,14 @@ impl Gate {
     /// speak no protocol) the agent has no network at all.
     pub async fn open(
         agent: &AgentSpec,
-        is_container: bool,
+        backend: BackendKind,
         service: Option<ModelService>,
         max_cost: Option<Cost>,
         host: &HostFacts,
         files: GateFiles,
     ) -> Result<Self, CampaignError> {
         let command = agent.command.first().map_or("", String::as_str);
+        let is_container = backend == BackendKind::Container;
         let program = match agent.protocol {
             Protocol::ClaudeCode if is_container && agent.from_host => {
                 mounted(command, host.path.as_deref())?

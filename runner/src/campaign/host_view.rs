@@ -210,6 +210,7 @@ mod tests {
             engine: EngineAddress {
                 host: "unix:///nonexistent".into(),
                 certificates: None,
+                patience: EngineAddress::PATIENCE,
             },
             home: Some(home.to_owned()),
             path: Some(std::env::join_paths(entries).unwrap()),

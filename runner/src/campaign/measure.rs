@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
+use super::bench::Role;
 use super::capture::Capture;
 use super::workshop::Workshop;
 use crate::decide::bound::{Bound, Held};
@@ -46,7 +47,7 @@ pub struct GuardResult {
 }
 
 impl Workshop {
-    /// Runs a shell command on `snapshot` without network, in a sandbox of its own.
+    /// Measures with a shell command on `snapshot`, without network, in a sandbox of its own.
     ///
     /// # Errors
     ///
@@ -64,19 +65,19 @@ impl Workshop {
         let execution = Execution {
             stdin,
             cancel: cancel.clone(),
-            ..Execution::offline(snapshot, &self.plan, argv, timeout)
+            ..Execution::offline(snapshot, &self.bench(Role::Measure).plan, argv, timeout)
         };
-        self.to_its_end(execution, output).await
+        self.to_its_end(Role::Measure, execution, output).await
     }
 
-    /// Runs a program with its arguments on `snapshot`, otherwise as [`Self::shell`].
+    /// Runs a program with its arguments for `role` on its `snapshot`, otherwise as [`Self::shell`].
     ///
     /// # Errors
     ///
     /// Those of the sandbox.
     pub async fn run_words(
         &self,
-        snapshot: &Snapshot,
+        (role, snapshot): (Role, &Snapshot),
         words: Vec<String>,
         timeout: Duration,
         cancel: &CancellationToken,
@@ -85,17 +86,18 @@ impl Workshop {
         let argv = words.into_iter().map(Into::into).collect();
         let execution = Execution {
             cancel: cancel.clone(),
-            ..Execution::offline(snapshot, &self.plan, argv, timeout)
+            ..Execution::offline(snapshot, &self.bench(role).plan, argv, timeout)
         };
-        self.to_its_end(execution, output).await
+        self.to_its_end(role, execution, output).await
     }
 
     async fn to_its_end(
         &self,
+        role: Role,
         execution: Execution<'_>,
         output: &mut Capture,
     ) -> Result<Finished, CampaignError> {
-        let finished = self.execute(execution, output).await?;
+        let finished = self.execute(role, execution, output).await?;
         if finished.exit == Exit::Cancelled {
             return Err(CampaignError::Interrupted);
         }
@@ -312,12 +314,11 @@ fn refusal(
         return Some(describe(exit, guard.timeout));
     }
     match (guard.tests, base) {
-        (Counting::Off, _) => None,
         (Counting::Only(format), None) if tests.is_empty() => Some(format!(
             "tells of no passed tests, and `tests: {}` wants their number",
             format.word()
         )),
-        (Counting::Auto | Counting::Only(_), None) => None,
+        (Counting::Off, _) | (Counting::Auto | Counting::Only(_), None) => None,
         (Counting::Auto | Counting::Only(_), Some(base)) => {
             tests_passed::keeps_up(&base.tests, tests).err()
         }

@@ -1,6 +1,7 @@
 //! The loop: does what the pure parts say, and the only place that sees more than one adapter.
 
 mod backend;
+mod bench;
 mod berth;
 mod capture;
 mod clean;
@@ -22,10 +23,14 @@ mod session;
 mod wait;
 mod workshop;
 
+pub use bench::{Bench, ByRole, Role};
 pub use clean::{CleanRequest, Cleaned, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
-pub use finalize::{FinalizeRequest, Finalized, FinalizedCommit, finalize};
+pub use finalize::{
+    Bond, FinalBranch, FinalizeRequest, Finalized, FinalizedCommit, LeftOut, MeasuredShare,
+    PassedGuard, Shape, Share, TrackedChange, finalize,
+};
 pub use folder::{RunFolder, list_runs};
 pub use gate::ModelService;
 pub use preflight::{Area, Check, CheckReport, CheckStatus, PreflightRequest, preflight};

@@ -6,25 +6,29 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
+use super::bench::Role;
 use super::clock;
 use super::emitter::Emitter;
+use super::error::chain;
 use super::experiment::Champion;
 use super::folder::{RunFolder, list_runs, remove_stillborn};
 use super::gate::{Gate, GateFiles, ModelService};
 use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
+use super::wait::wait_until;
 use super::workshop::{Base, HostFacts, Workshop};
 use crate::decide::bound::{Held, judge_lines};
 use crate::decide::lines::Lines;
+use crate::decide::patience::try_again_at_ms;
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
 use crate::decide::record::{GuardBase, Record, VERSION};
 use crate::decide::{ideas, noise};
-use crate::event::{EventKind, Reporter};
+use crate::event::{EventKind, MeasuredIn, Reporter};
 use crate::ledger::{self, Ledger};
 use crate::marker::Marker;
 use crate::model::{Cost, FinishReason, RunId};
 use crate::repo::Repo;
-use crate::sandbox::Snapshot;
+use crate::sandbox::{Enforcement, SandboxError, Snapshot};
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -67,6 +71,8 @@ pub(super) struct Campaign<'r> {
     pub champion: Option<Champion>,
     max_experiments: u32,
     ledger: Ledger,
+    /// Of the engine, without a step that was done in between.
+    faults: u32,
 }
 
 /// Runs a marker's loop until nothing is left to do.
@@ -80,7 +86,7 @@ pub async fn run(
     reporter: &mut dyn Reporter,
 ) -> Result<RunOutcome, CampaignError> {
     let cancel = request.cancel.clone();
-    let ended = open_and_go(repo, request, reporter).await;
+    let ended = Box::pin(open_and_go(repo, request, reporter)).await;
     ended.map_err(|error| error.unless_cancelled(&cancel))
 }
 
@@ -122,8 +128,7 @@ async fn open_and_go(
     let workshop = Workshop::open(repo, request.marker, base, &request.host).await?;
     workshop.check_target()?;
     if let Some(service) = &request.service {
-        let views = workshop.plan.views.iter().map(|view| view.source.as_path());
-        service.refuse_visible(views.chain([workshop.repo.work_dir()]))?;
+        service.refuse_visible(workshop.shown())?;
     }
     let folder = RunFolder::new(&runs_dir, &run);
     let marker = &workshop.marker;
@@ -144,7 +149,7 @@ async fn open_and_go(
     let money_left = marker.limits.max_cost_usd.map(|most| most.minus(spent));
     let gate = Gate::open(
         &marker.agent,
-        workshop.is_container(),
+        workshop.bench(Role::Agent).kind,
         request.service,
         money_left,
         &request.host,
@@ -165,7 +170,7 @@ async fn open_and_go(
         Err(lock) => {
             // JSON is YAML; with every default written out, it is what the run goes by.
             folder.write("marker.yaml", &pretty(marker))?;
-            folder.write("plan.json", &pretty(&workshop.plan))?;
+            folder.write("plan.json", &pretty(&workshop.plans()))?;
             let opening = Record::RunOpened {
                 v: VERSION,
                 run: run.clone(),
@@ -180,13 +185,18 @@ async fn open_and_go(
     };
     let progress = fold(&run, &records)?;
     let mut emitter = Emitter::append(&folder.events(), reporter)?;
-    let enforcement = workshop.sandbox.enforcement();
+    let enforcement = workshop.bench(Role::Agent).sandbox.enforcement();
+    let measured_in = workshop.benches.parted().map(|bench| {
+        let Enforcement { backend, level, .. } = bench.sandbox.enforcement();
+        MeasuredIn { backend, level }
+    });
     emitter.emit(EventKind::RunStarted {
         run: run.clone(),
         marker: marker.name.clone(),
         base: workshop.base.clone(),
         backend: enforcement.backend,
         level: enforcement.level,
+        measured_in,
         resumed: is_found,
     });
     let warnings = request.warnings.into_iter().chain(warnings);
@@ -210,6 +220,7 @@ async fn open_and_go(
         champion: None,
         max_experiments,
         ledger,
+        faults: 0,
     };
     campaign.repair()?;
     if matches!(start, Start::Reopen { .. }) {
@@ -227,7 +238,7 @@ async fn open_and_go(
     } = campaign;
     gate.close().await;
     drop((base, champion));
-    workshop.sandbox.close().await;
+    workshop.close().await;
     let reason = ended?;
     let kept = progress.kept();
     Ok(RunOutcome {
@@ -297,10 +308,10 @@ impl Campaign<'_> {
             }
             let step = self.progress.next_step(&self.budget());
             tracing::info!(?step, "next");
-            match step {
-                NextStep::MeasureBaseline => self.measure_baseline().await?,
+            let done = match step {
+                NextStep::MeasureBaseline => self.measure_baseline().await,
                 NextStep::RunExperiment { number, strategy } => {
-                    self.run_experiment(number, strategy).await?;
+                    self.run_experiment(number, strategy).await
                 }
                 NextStep::Finish(reason) => {
                     if self.progress.closed.is_none() {
@@ -319,8 +330,56 @@ impl Campaign<'_> {
                     });
                     return Ok(reason);
                 }
+            };
+            match done {
+                Ok(()) => self.faults = 0,
+                Err(CampaignError::Sandbox(error)) if error.is_fault() => {
+                    self.recover(error).await?;
+                }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Waits until the engine works again, and makes anew what was there.
+    ///
+    /// # Errors
+    ///
+    /// The fault, where it lasts, or where nothing has worked yet: then somebody is there to mend
+    /// it. Those of making the base anew.
+    async fn recover(&mut self, mut fault: SandboxError) -> Result<(), CampaignError> {
+        let step = self.progress.next_step(&self.budget());
+        if matches!(step, NextStep::Finish(_)) {
+            return Ok(());
+        }
+        loop {
+            self.faults += 1;
+            let until_ms = try_again_at_ms(self.faults, clock::now_ms());
+            let is_hopeful = self.workshop.has_worked() && !self.cancel.is_cancelled();
+            let Some(until_ms) = until_ms.filter(|_| is_hopeful) else {
+                return Err(fault.into());
+            };
+            self.emitter.emit(EventKind::Waiting {
+                reason: chain(&fault),
+                until_ms,
+            });
+            wait_until(until_ms, clock::now_ms, &self.cancel).await?;
+            // An engine that was restarted or cleaned up may have lost any of it.
+            match self.remake().await {
+                Err(CampaignError::Sandbox(error)) if error.is_fault() => fault = error,
+                remade => return remade,
+            }
+        }
+    }
+
+    async fn remake(&mut self) -> Result<(), CampaignError> {
+        let base = self.workshop.base().await?;
+        self.base = self
+            .workshop
+            .prepare(base, &mut self.emitter, &self.cancel)
+            .await?;
+        self.champion = None;
+        Ok(())
     }
 
     pub fn budget(&self) -> Budget {
@@ -350,7 +409,7 @@ impl Campaign<'_> {
         let (record, built) = workshop.baseline(&base.measured, emitter, cancel).await?;
         self.champion = Some(Champion {
             commit: self.workshop.base.clone(),
-            agent: self.base.agent.clone(),
+            agent: self.base.visible.of(Role::Agent).clone(),
             built,
         });
         self.record(Record::BaselineMeasured {
@@ -391,9 +450,24 @@ impl Campaign<'_> {
 }
 
 impl Workshop {
-    /// Runs `prepare` on the base snapshots; its result is what everything starts from.
+    /// Runs `prepare` on the base snapshots, once in each backend, whose C library and programs its
+    /// result is made for; it is what everything starts from.
     pub(super) async fn prepare(
         &self,
+        mut base: Base,
+        emitter: &mut Emitter<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Base, CampaignError> {
+        for role in self.benches.roles() {
+            base = self.prepare_for(*role, base, emitter, cancel).await?;
+        }
+        Ok(base)
+    }
+
+    /// Runs `prepare` on the base snapshot of `role` alone.
+    pub(super) async fn prepare_for(
+        &self,
+        role: Role,
         mut base: Base,
         emitter: &mut Emitter<'_>,
         cancel: &CancellationToken,
@@ -401,13 +475,16 @@ impl Workshop {
         let Some(step) = &self.marker.prepare else {
             return Ok(base);
         };
+        let bench = self.bench(role);
+        let backend = self.benches.parted().map(|_| bench.kind.word().to_owned());
         emitter.emit(EventKind::Preparing {
             command: step.command.clone(),
+            backend: backend.clone(),
         });
         let mut output = super::capture::Capture::new(64 << 10);
         let execution = crate::sandbox::Execution {
-            snapshot: &base.agent,
-            plan: &self.plan,
+            snapshot: base.visible.of(role),
+            plan: &bench.plan,
             argv: ["sh", "-c", &step.command].map(Into::into).to_vec(),
             env: std::collections::BTreeMap::new(),
             stdin: Vec::new(),
@@ -416,19 +493,25 @@ impl Workshop {
             timeout: step.timeout,
             cancel: cancel.clone(),
         };
-        let finished = self.execute(execution, &mut output).await?;
+        let finished = self.execute(role, execution, &mut output).await?;
         if !finished.exit.is_success() {
             let how = super::measure::describe(finished.exit, step.timeout);
+            let place = match backend {
+                Some(backend) => format!(" in the {backend} backend"),
+                None => String::new(),
+            };
             return Err(CampaignError::Prepare(format!(
-                "it {how}\n{}",
+                "it {how}{place}\n{}",
                 output.for_people(8 << 10)
             )));
         }
         emitter.emit(EventKind::Prepared {
             seconds: finished.wall.as_secs_f64(),
+            backend,
         });
-        base.agent = finished.remains.into_snapshot().await?;
-        base.measured = self.with_hidden(&base.agent).await?;
+        let prepared = finished.remains.into_snapshot().await?;
+        base.visible.put(role, prepared);
+        base.measured = self.with_hidden(&base.visible).await?;
         Ok(base)
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
+use super::bench::Role;
 use super::capture::Tail;
 use super::clock;
 use super::emitter::Emitter;
@@ -74,7 +75,7 @@ pub(super) async fn run_session(
     let stop = request.cancel.child_token();
     let execution = Execution {
         snapshot: request.snapshot,
-        plan: &workshop.plan,
+        plan: &workshop.bench(Role::Agent).plan,
         argv: command.argv,
         env,
         stdin: command.stdin,
@@ -84,7 +85,7 @@ pub(super) async fn run_session(
         cancel: stop.clone(),
     };
     let finished = {
-        let execution = workshop.execute(execution, &mut ear);
+        let execution = workshop.execute(Role::Agent, execution, &mut ear);
         tokio::pin!(execution);
         let refused = credential_refused(gate);
         tokio::pin!(refused);

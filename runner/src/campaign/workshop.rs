@@ -1,27 +1,28 @@
-//! All that the executions of one marker share: repository, policy, plan, sandbox, base snapshots.
+//! All that the executions of one marker share: repository, policy, benches, base snapshots.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use autoclave_policies::{
-    Class, EntryKind, Glob, Plan, Policy, PolicyRules, Refusal, RepoPath, Tree, compile,
-    files_named_by,
+    Class, EntryKind, Glob, Plan, Policy, PolicyRules, RepoPath, Tree, files_named_by,
 };
+use serde::Serialize;
 
 use super::CampaignError;
-use super::backend::{Backend, Chosen, choose};
+use super::backend::Site;
+use super::bench::{Bench, ByRole, Role};
 use super::berth::Berth;
 use crate::event::Executions;
 use crate::marker::Marker;
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
 use crate::repo::{AgentGit, Repo, TreeKind};
 use crate::sandbox::container::EngineAddress;
-use crate::sandbox::process::{Feature, ProcessOptions, ProcessSandbox};
-use crate::sandbox::{Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
+use crate::sandbox::process::Feature;
+use crate::sandbox::{Execution, Finished, OutputSink, SandboxError, Snapshot};
 
 /// What the command line knows and the library never asks the environment for.
 #[derive(Debug, Clone)]
@@ -38,18 +39,18 @@ pub struct HostFacts {
     pub engine: EngineAddress,
 }
 
-/// A marker on a base commit, with the sandbox that fits it.
+/// A marker on a base commit, with the sandboxes that fit it.
 pub struct Workshop {
     pub repo: Repo,
     pub marker: Marker,
     pub base: CommitId,
     pub policy: Arc<Policy>,
-    pub plan: Plan,
+    /// Where the agent works, and where is measured.
+    pub benches: ByRole<Bench>,
     /// Globs of `target.mutable` that match nothing of the base commit.
     pub idle_globs: Vec<String>,
     /// The base commit has a file that may change.
     has_mutable: bool,
-    limits_each_process: bool,
     /// Files that the metric and guard commands name, and that are immutable for it.
     pub harness: Vec<RepoPath>,
     /// Files that only hidden guards name, and the configuration that names these guards: absent
@@ -58,15 +59,22 @@ pub struct Workshop {
     /// Files of the base commit that steer tests or builds and that a mutable glob matches: held
     /// back, or open because the marker names them.
     pub steering: Steering,
-    pub sandbox: Box<dyn Sandbox>,
-    /// Why `backend: auto` became what it is; a fragment for people.
-    pub chosen_because: Option<String>,
     /// The submodules of the base commit: their files are in no sandbox.
     pub submodules: Vec<RepoPath>,
     /// What all executions until now took.
     pub(super) executions: Cell<Executions>,
+    has_worked: Cell<bool>,
     /// Last, so that it is given up when nothing is in it any more.
     pub(super) berth: Berth,
+}
+
+/// The plan of the agent, and that of measurements where it is another one.
+#[derive(Debug, Serialize)]
+pub(super) struct Plans<'a> {
+    #[serde(flatten)]
+    agent: &'a Plan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measure: Option<&'a Plan>,
 }
 
 /// What steers tests and builds where something may change, in the order of the paths.
@@ -78,8 +86,8 @@ pub struct Steering {
 
 /// The base commit, ready to start sandboxes from.
 pub struct Base {
-    /// Without hidden paths: what the agent sees.
-    pub agent: Snapshot,
+    /// Without hidden paths: what the agent sees, and what `prepare` runs on.
+    pub visible: ByRole<Snapshot>,
     /// With hidden paths: what is measured.
     pub measured: Snapshot,
     /// Makes the `.git` of later commits.
@@ -87,7 +95,7 @@ pub struct Base {
 }
 
 impl Workshop {
-    /// Compiles the marker's policy for `base` on this host and makes its sandbox.
+    /// Compiles the marker's policy for `base` on this host and makes its sandboxes.
     ///
     /// # Errors
     ///
@@ -116,51 +124,59 @@ impl Workshop {
         let Harness { visible, hidden } = harness_files(&marker, &tree);
         let policy = compile_policy(&marker, &visible, &hidden)?;
         let berth = Berth::take(&host.state)?;
-        let Chosen {
-            backend,
-            capabilities,
-            request,
-            why,
-        } = Box::pin(choose(&marker, host, &berth)).await?;
+        let site = Site {
+            marker: &marker,
+            host,
+            berth: &berth,
+            policy: &policy,
+            tree: &tree,
+        };
+        let benches = site.benches().await?;
         let steering = steering(&policy, &tree);
         let has_mutable = tree.entries().any(|(path, _)| policy.is_mutable(path));
-        let plan = compile(&policy, &tree, &capabilities, &request).map_err(|refusals| {
-            CampaignError::Refused {
-                marker: marker.name.clone(),
-                refusals: refusals.iter().map(told).collect(),
-            }
-        })?;
-        let sandbox: Box<dyn Sandbox> = match backend {
-            Backend::Container(sandbox) => Box::new(sandbox),
-            Backend::Process => Box::new(ProcessSandbox::new(&ProcessOptions {
-                state: host.state.clone(),
-                run_label: berth.label().to_owned(),
-                without: host.without.clone(),
-            })?),
-        };
         Ok(Self {
             repo,
             base,
             policy: Arc::new(policy),
-            plan,
+            benches,
             idle_globs: idle_globs(&marker, &tree),
             has_mutable,
-            limits_each_process: !capabilities.cgroup,
             harness: visible,
             hidden_harness: hidden,
             steering,
             marker,
-            sandbox,
-            chosen_because: why,
             submodules,
             executions: Cell::default(),
+            has_worked: Cell::new(false),
             berth,
         })
     }
 
-    /// Says whether agents run in containers.
-    pub fn is_container(&self) -> bool {
-        self.sandbox.enforcement().backend == "container"
+    /// Returns the bench that works for `role`.
+    pub fn bench(&self, role: Role) -> &Bench {
+        self.benches.of(role)
+    }
+
+    /// Returns what sandboxes see of this machine: the views of every plan, and the checkout.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &Path> {
+        let views = self.benches.each().flat_map(|bench| &bench.plan.views);
+        let sources = views.map(|view| view.source.as_path());
+        sources.chain([self.repo.work_dir()])
+    }
+
+    /// Returns what `plan.json` holds.
+    pub(super) fn plans(&self) -> Plans<'_> {
+        Plans {
+            agent: &self.bench(Role::Agent).plan,
+            measure: self.benches.parted().map(|bench| &bench.plan),
+        }
+    }
+
+    /// Removes what is left of the sandboxes' own; called once, when no snapshot is used any more.
+    pub async fn close(&self) {
+        for bench in self.benches.each() {
+            bench.sandbox.close().await;
+        }
     }
 
     /// Returns what a user should know of the repository before a run.
@@ -170,18 +186,20 @@ impl Workshop {
         })
     }
 
-    /// Runs one execution and adds up what it took.
+    /// Runs one execution on the bench of `role`, and adds up what it took.
     ///
     /// # Errors
     ///
     /// Those of the sandbox.
     pub(super) async fn execute(
         &self,
+        role: Role,
         execution: Execution<'_>,
         output: &mut dyn OutputSink,
     ) -> Result<Finished, SandboxError> {
         let started = Instant::now();
-        let finished = self.sandbox.execute(execution, output).await?;
+        let finished = self.bench(role).sandbox.execute(execution, output).await?;
+        self.has_worked.set(true);
         let around = started.elapsed().saturating_sub(finished.wall);
         let mut executions = self.executions.get();
         executions.count += 1;
@@ -218,37 +236,45 @@ impl Workshop {
     pub async fn base(&self) -> Result<Base, CampaignError> {
         let is_visible = |path: &RepoPath| !self.is_hidden(path);
         let mut git = self.repo.agent_git(&self.base, &is_visible)?;
-        let visible = self.repo.entries(&self.base, is_visible)?;
-        let agent = {
-            let mut entries = visible.chain(git.files()?);
-            self.sandbox.import(&mut entries, &self.plan).await?
+        let agent = self.import(self.bench(Role::Agent), &mut git).await?;
+        let measure = match self.benches.parted() {
+            Some(bench) => Some(self.import(bench, &mut git).await?),
+            None => None,
         };
-        let measured = self.with_hidden(&agent).await?;
+        let visible = ByRole::new(agent, measure);
+        let measured = self.with_hidden(&visible).await?;
         Ok(Base {
-            agent,
+            visible,
             measured,
             git,
         })
     }
 
-    /// Returns `agent` with the hidden files of the base commit in place.
+    async fn import(&self, bench: &Bench, git: &mut AgentGit) -> Result<Snapshot, CampaignError> {
+        let visible = self
+            .repo
+            .entries(&self.base, |path| !self.is_hidden(path))?;
+        let mut entries = visible.chain(git.files()?);
+        Ok(bench.sandbox.import(&mut entries, &bench.plan).await?)
+    }
+
+    /// Returns what is measured of `visible`: the hidden files of the base commit are in place.
     ///
     /// # Errors
     ///
     /// Those of the repository and the sandbox.
-    pub async fn with_hidden(&self, agent: &Snapshot) -> Result<Snapshot, CampaignError> {
+    pub async fn with_hidden(&self, visible: &ByRole<Snapshot>) -> Result<Snapshot, CampaignError> {
+        let visible = visible.of(Role::Measure);
         let hidden = self
             .repo
             .entries(&self.base, |path| self.is_hidden(path))?
             .collect::<Result<Vec<_>, _>>()
             .map_err(SandboxError::Entries)?;
         if hidden.is_empty() {
-            return Ok(agent.clone());
+            return Ok(visible.clone());
         }
-        Ok(self
-            .sandbox
-            .derive(agent, hidden, Vec::new(), &self.plan)
-            .await?)
+        let Bench { sandbox, plan, .. } = self.bench(Role::Measure);
+        Ok(sandbox.derive(visible, hidden, Vec::new(), plan).await?)
     }
 
     /// Makes what is measured of `commit`, which differs from the base by accepted changes only.
@@ -265,10 +291,8 @@ impl Workshop {
             return Ok(base.measured.clone());
         }
         let (added, removed) = split(self.repo.changes_between(&self.base, commit)?);
-        Ok(self
-            .sandbox
-            .derive(&base.measured, added, removed, &self.plan)
-            .await?)
+        let Bench { sandbox, plan, .. } = self.bench(Role::Measure);
+        Ok(sandbox.derive(&base.measured, added, removed, plan).await?)
     }
 
     /// Makes what the agent sees of `commit`, as [`Self::measured`] does, with a `.git` of it.
@@ -282,20 +306,19 @@ impl Workshop {
         commit: &CommitId,
     ) -> Result<Snapshot, CampaignError> {
         if *commit == self.base {
-            return Ok(base.agent.clone());
+            return Ok(base.visible.of(Role::Agent).clone());
         }
         let (mut added, removed) = split(self.repo.changes_between(&self.base, commit)?);
         let is_visible = |path: &RepoPath| !self.is_hidden(path);
         added.extend(base.git.files_of(commit, &is_visible)?);
-        Ok(self
-            .sandbox
-            .derive(&base.agent, added, removed, &self.plan)
-            .await?)
+        let Bench { sandbox, plan, .. } = self.bench(Role::Agent);
+        let agent = base.visible.of(Role::Agent);
+        Ok(sandbox.derive(agent, added, removed, plan).await?)
     }
 
-    /// Says whether memory and processes are limited one by one, for want of a cgroup.
-    pub fn limits_each_process(&self) -> bool {
-        self.limits_each_process
+    /// Says whether any execution has come to its end.
+    pub(super) fn has_worked(&self) -> bool {
+        self.has_worked.get()
     }
 
     /// Says whether an agent's change of `path` may become part of a candidate.
@@ -305,14 +328,6 @@ impl Workshop {
 
     fn is_hidden(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Hidden
-    }
-}
-
-/// Says what cannot be enforced and what comes nearest.
-fn told(refusal: &Refusal) -> String {
-    match &refusal.nearest {
-        Some(nearest) => format!("{refusal}; {nearest}"),
-        None => refusal.to_string(),
     }
 }
 

@@ -8,14 +8,8 @@
 use crate::marker::MetricSpec;
 use crate::model::{Direction, DiscardReason, Metric};
 
+use super::gain::{Scale, log_gain, log_of_gain};
 use super::noise::{median, sigma_of_pairs};
-
-/// Pairs below which the champion's size is taken as this much, so that 0 divides nothing.
-const SMALLEST_SCALE: f64 = 1e-9;
-/// No pair counts for more than this; only reached where the champion is about 0.
-const LARGEST_LOG_GAIN: f64 = 1e6;
-/// A relative gain of a lower-is-better metric stays below this: 1 would mean a metric of 0.
-const LARGEST_REDUCTION: f64 = 0.999;
 
 /// How a comparison is decided. Gains are relative, as fractions: 0.03 is 3 %.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +50,7 @@ pub enum Judgement {
 pub struct Comparison {
     direction: Direction,
     is_deterministic: bool,
+    scale: Scale,
     champions: Vec<f64>,
     candidates: Vec<f64>,
     bets: Bets,
@@ -84,6 +79,7 @@ impl Comparison {
         Self {
             direction: rule.direction,
             is_deterministic: rule.sigma <= 0.0,
+            scale: Scale::Log,
             champions: Vec::new(),
             candidates: Vec::new(),
             bets: Bets::new(rule),
@@ -102,7 +98,13 @@ impl Comparison {
         self.candidates.push(candidate.get());
         self.is_deterministic &= champion.get().total_cmp(&self.champions[0]).is_eq()
             && candidate.get().total_cmp(&self.candidates[0]).is_eq();
-        let d = self.log_gain(champion.get(), candidate.get());
+        self.scale = self.scale.with(champion.get(), candidate.get());
+        let d = log_gain(
+            champion.get(),
+            candidate.get(),
+            &self.champions,
+            self.direction,
+        );
         let by_evidence = self.bets.push(d);
         self.judgement = if self.is_deterministic {
             self.judge_deterministic(d)
@@ -115,13 +117,13 @@ impl Comparison {
     /// Returns the median relative gain of the pairs, as a fraction; above 0 is better, 0 without
     /// pairs.
     pub fn gain(&self) -> f64 {
-        gain_of_log(median(&self.bets.ds), self.direction)
+        self.scale.gain(median(&self.bets.ds), self.direction)
     }
 
     /// Returns the relative gain of the latest pair alone, 0 without pairs.
     pub fn last_gain(&self) -> f64 {
         let d = self.bets.ds.last().copied().unwrap_or(0.0);
-        gain_of_log(d, self.direction)
+        self.scale.gain(d, self.direction)
     }
 
     /// Returns ln E, and the ln(1/alpha) at which the candidate is kept.
@@ -142,23 +144,6 @@ impl Comparison {
     /// Returns the median reading of the champion; 0 without pairs.
     pub fn champion_value(&self) -> Metric {
         median_metric(&self.champions)
-    }
-
-    /// Returns `d` of a pair: the logarithm of the gain, or for metrics that are not all above 0
-    /// the difference relative to the champion's median.
-    fn log_gain(&self, champion: f64, candidate: f64) -> f64 {
-        let sign = self.direction.sign();
-        if champion > 0.0 && candidate > 0.0 {
-            return sign * (champion.ln() - candidate.ln());
-        }
-        let scale = median(&self.champions).abs().max(SMALLEST_SCALE);
-        // Divided first: the difference of two finite numbers may overflow.
-        let d = sign * (champion / scale - candidate / scale);
-        if d.is_nan() {
-            0.0
-        } else {
-            d.clamp(-LARGEST_LOG_GAIN, LARGEST_LOG_GAIN)
-        }
     }
 
     /// Decides a metric whose readings do not vary: one pair and one confirmation.
@@ -263,24 +248,6 @@ impl Bets {
             DiscardReason::NoGain
         }
     }
-}
-
-/// Returns `d` of a relative gain: a metric that falls by 3 % is multiplied by 0.97, one that
-/// rises by 3 % by 1.03.
-fn log_of_gain(gain: f64, direction: Direction) -> f64 {
-    match direction {
-        Direction::Lower => -(-gain.min(LARGEST_REDUCTION)).ln_1p(),
-        Direction::Higher => gain.ln_1p(),
-    }
-}
-
-/// Returns the relative gain of a `d`; the inverse of [`log_of_gain`].
-fn gain_of_log(d: f64, direction: Direction) -> f64 {
-    match direction {
-        Direction::Lower => -(-d).exp_m1(),
-        Direction::Higher => d.exp_m1(),
-    }
-    .clamp(-LARGEST_LOG_GAIN, LARGEST_LOG_GAIN)
 }
 
 fn median_metric(readings: &[f64]) -> Metric {
@@ -461,13 +428,10 @@ mod tests {
     }
 
     #[test]
-    fn percentages_survive_the_way_to_the_log_scale_and_back() {
-        for direction in [Direction::Lower, Direction::Higher] {
-            for gain in [0.0, 0.03, 0.5] {
-                let back = gain_of_log(log_of_gain(gain, direction), direction);
-                assert!((back - gain).abs() < 1e-12);
-            }
-        }
+    fn a_metric_that_reaches_zero_is_a_gain_of_all_of_it() {
+        let mut comparison = Comparison::new(rule(0.0, Direction::Lower));
+        comparison.push(metric(3.0), metric(0.0));
+        assert!((comparison.gain() - 1.0).abs() < 1e-12);
     }
 
     proptest! {

@@ -2,12 +2,16 @@
 
 pub mod bound;
 pub mod brief;
+pub mod effect;
 pub mod extract;
+mod gain;
 pub mod ideas;
 pub mod judge;
 pub mod lines;
+pub mod mutants;
 pub mod noise;
 pub mod patience;
+pub mod plausible;
 pub mod progress;
 pub mod record;
 pub mod tests_passed;

@@ -55,7 +55,7 @@ pub fn expected_pairs(rule: &PairedRule) -> (u32, u32) {
         max_pairs: rule.max_pairs.min(MAX_SIMULATED_PAIRS),
         ..*rule
     };
-    let mut normal = Normal { state: 7 };
+    let mut normal = Normal::seeded(7);
     let mut pairs: Vec<u32> = (0..SIMULATIONS)
         .map(|_| simulate(rule, &mut normal))
         .collect();
@@ -89,26 +89,6 @@ pub fn median_reading(readings: &[Metric]) -> Metric {
     Metric::try_from(median(&values)).unwrap_or(readings[0])
 }
 
-/// Returns the mean of `gains` and its 95 % interval by Student's t; both ends are the mean
-/// where there are fewer than two.
-pub fn mean_interval(gains: &[f64]) -> (f64, (f64, f64)) {
-    // Two-sided 97.5 % quantiles for 1 to 30 degrees of freedom; beyond, the normal's is close.
-    const T: [f64; 30] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-        2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
-        2.052, 2.048, 2.045, 2.042,
-    ];
-    let n = gains.len() as f64;
-    let mean = gains.iter().sum::<f64>() / n.max(1.0);
-    if gains.len() < 2 {
-        return (mean, (mean, mean));
-    }
-    let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let t = T.get(gains.len() - 2).copied().unwrap_or(1.96);
-    let half = t * (variance / n).sqrt();
-    (mean, (mean - half, mean + half))
-}
-
 /// Returns the middle value, the mean of the two in the middle for an even count, 0 for none.
 pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
@@ -139,12 +119,16 @@ fn standard_deviation(values: &[f64]) -> f64 {
 
 /// Normal deviates from a fixed linear congruential generator (Knuth, MMIX constants), by adding
 /// up twelve uniform ones (Irwin-Hall), whose variance is 1.
-struct Normal {
+pub(super) struct Normal {
     state: u64,
 }
 
 impl Normal {
-    fn next(&mut self) -> f64 {
+    pub(super) fn seeded(state: u64) -> Self {
+        Self { state }
+    }
+
+    pub(super) fn next(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
 
@@ -223,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_rule_finds_most_gains_of_the_size_it_is_made_for_and_few_that_are_not_there() {
-        let mut normal = Normal { state: 11 };
+        let mut normal = Normal::seeded(11);
         let mut kept = |gain: f64| {
             (0..400)
                 .filter(|_| {

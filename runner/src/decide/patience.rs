@@ -1,4 +1,4 @@
-//! How long to wait when the model's service refuses for now.
+//! How long to wait when the model's service refuses for now, or a container engine fails.
 
 const SECOND_MS: i64 = 1000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -13,6 +13,11 @@ const KNOWN_RESET_MS: (i64, i64) = (30 * SECOND_MS, 30 * MINUTE_MS);
 /// The longest limit there is lasts a week; what is told beyond that is taken for a mistake.
 const LONGEST_MS: i64 = 8 * 24 * HOUR_MS;
 
+/// After a fault of a container engine: doubling up to the cap.
+const FAULT_MS: (i64, i64) = (2 * SECOND_MS, 5 * MINUTE_MS);
+/// How often is tried in all: for a quarter of an hour.
+const FAULTS: u32 = 10;
+
 /// Why the model's service refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -26,10 +31,7 @@ pub enum Refusal {
 ///
 /// `in_a_row` is how often it refused in this way without serving in between, from 1.
 pub fn ask_again_at_ms(refusal: Refusal, in_a_row: u32, now_ms: i64) -> i64 {
-    let after = |(first, cap): (i64, i64)| {
-        let doublings = in_a_row.saturating_sub(1).min(20);
-        now_ms + (first << doublings).min(cap)
-    };
+    let after = |steps| now_ms + doubling(steps, in_a_row);
     match refusal {
         Refusal::Overloaded => after(OVERLOADED_MS),
         Refusal::UsageLimit { reset_ms: None } => after(UNKNOWN_RESET_MS),
@@ -37,6 +39,17 @@ pub fn ask_again_at_ms(refusal: Refusal, in_a_row: u32, now_ms: i64) -> i64 {
             reset_ms: Some(reset_ms),
         } => reset_ms.clamp(after(KNOWN_RESET_MS), now_ms + LONGEST_MS),
     }
+}
+
+/// Returns when to try again after a fault of a container engine, as [`ask_again_at_ms`]; `None`
+/// when it has failed often enough.
+pub fn try_again_at_ms(in_a_row: u32, now_ms: i64) -> Option<i64> {
+    (in_a_row < FAULTS).then(|| now_ms + doubling(FAULT_MS, in_a_row))
+}
+
+fn doubling((first, cap): (i64, i64), in_a_row: u32) -> i64 {
+    let doublings = in_a_row.saturating_sub(1).min(20);
+    (first << doublings).min(cap)
 }
 
 #[cfg(test)]
@@ -56,6 +69,16 @@ mod tests {
             .map(|in_a_row| seconds(Refusal::Overloaded, in_a_row))
             .collect();
         assert_eq!(waits, [60, 120, 240, 480, 960, 1800, 1800, 1800]);
+    }
+
+    #[test]
+    fn a_fault_is_tried_over_for_a_quarter_of_an_hour() {
+        let waits: Vec<i64> = (1..)
+            .map_while(|in_a_row| try_again_at_ms(in_a_row, NOW_MS))
+            .map(|at_ms| (at_ms - NOW_MS) / SECOND_MS)
+            .collect();
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        assert_eq!(waits.iter().sum::<i64>(), 810);
     }
 
     #[test]

@@ -132,6 +132,7 @@ pub(super) const SANDBOX: Section = Section {
     keys: &[
         "backend",
         "image",
+        "measure",
         "policy",
         "read",
         "env",

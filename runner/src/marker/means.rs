@@ -15,7 +15,7 @@ use super::size::size;
 use super::values::{
     boolean, cores, count, dollars, filled, host_path, permission_mode, scalar, text, word,
 };
-use super::{AgentSpec, BackendChoice, LoopLimits, Protocol, SandboxSpec};
+use super::{AgentSpec, BackendChoice, BackendKind, LoopLimits, Protocol, SandboxSpec};
 
 const GIB: u64 = 1 << 30;
 const MOST: u32 = 1_000_000;
@@ -138,6 +138,7 @@ pub(super) fn sandbox(marker: &mut Fields<'_, '_>, policies: &mut Policies<'_>) 
     let mut sandbox = SandboxSpec {
         backend: BackendChoice::Auto,
         image: super::DEFAULT_IMAGE.to_owned(),
+        measure: None,
         policy: policy_file::default_policy(),
         read: Vec::new(),
         env: BTreeMap::new(),
@@ -159,6 +160,11 @@ pub(super) fn sandbox(marker: &mut Fields<'_, '_>, policies: &mut Policies<'_>) 
     ];
     sandbox.backend = fields.or("backend", sandbox.backend, word(&backends));
     sandbox.image = fields.or("image", sandbox.image, filled);
+    let kinds = [
+        ("process", BackendKind::Process),
+        ("container", BackendKind::Container),
+    ];
+    sandbox.measure = fields.optional("measure", word(&kinds));
     if let Some(name) = fields.optional("policy", filled) {
         match policies.named(&name) {
             Ok(policy) => sandbox.policy = policy.unwrap_or(sandbox.policy),

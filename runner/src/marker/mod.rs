@@ -263,6 +263,9 @@ pub struct SandboxSpec {
     /// What containers are made of, as the engine names it.
     #[serde(default)]
     pub image: String,
+    /// What contains everything that is measured; `None` is what contains the agent.
+    #[serde(default)]
+    pub measure: Option<BackendKind>,
     /// As it was when the configuration was read, be it a preset or a file of the checkout.
     pub policy: HostPolicy,
     /// Host paths that are visible read-only; a leading `~/` is the user's home.
@@ -273,6 +276,20 @@ pub struct SandboxSpec {
     pub allow_degraded: Vec<String>,
 }
 
+impl SandboxSpec {
+    /// Leaves the agent's backend as the only one.
+    pub fn keep_agents(&mut self) {
+        self.measure = None;
+    }
+
+    /// Leaves the backend of measurements as the only one.
+    pub fn keep_measurements(&mut self) {
+        if let Some(kind) = self.measure.take() {
+            self.backend = kind.into();
+        }
+    }
+}
+
 /// Which backend contains the executions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -280,4 +297,31 @@ pub enum BackendChoice {
     Auto,
     Process,
     Container,
+}
+
+/// A backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendKind {
+    Process,
+    Container,
+}
+
+impl BackendKind {
+    /// Returns what it is called in a file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Container => "container",
+        }
+    }
+}
+
+impl From<BackendKind> for BackendChoice {
+    fn from(kind: BackendKind) -> Self {
+        match kind {
+            BackendKind::Process => Self::Process,
+            BackendKind::Container => Self::Container,
+        }
+    }
 }

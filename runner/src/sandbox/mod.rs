@@ -1,5 +1,6 @@
 //! The seam to what contains a command: `(snapshot, command, plan) -> (execution, changes)`.
 
+mod batch;
 pub mod container;
 mod intake;
 mod owners;
@@ -17,6 +18,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use self::batch::Entries;
 use crate::model::{Change, Dropped, SnapshotEntry};
 
 /// Where the repository is inside every sandbox. Constant, so that sessions can be resumed.
@@ -48,7 +50,7 @@ pub trait Sandbox: Send + Sync {
     /// Makes the first snapshot of a run from a list of files, owners and modes as `plan` says.
     fn import<'a>(
         &'a self,
-        entries: &'a mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
+        entries: &'a mut Entries<'_>,
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>>;
 
@@ -166,8 +168,8 @@ pub(in crate::sandbox) trait SnapshotParts:
 pub struct Finished {
     pub exit: Exit,
     pub wall: Duration,
-    /// Processor time of all its processes, user and system.
-    pub cpu: Duration,
+    /// Processor time of all its processes, user and system; `None` where nobody could tell.
+    pub cpu: Option<Duration>,
     pub remains: Box<dyn Remains>,
 }
 
@@ -292,4 +294,12 @@ pub enum SandboxError {
     },
     #[error("{0}")]
     Backend(String),
+}
+
+impl SandboxError {
+    /// Says whether a container engine failed, or something else did with what it runs: trying
+    /// again may help.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::Engine { .. })
+    }
 }

@@ -66,7 +66,7 @@ impl Stage {
         ] {
             stage.set(name, Some(&value));
         }
-        if setup.backend == Backend::Container {
+        if setup.uses(Backend::Container) {
             let engine = std::env::var_os("AUTOCLAVE_TEST_ENGINE");
             let engine = engine.expect("AUTOCLAVE_TEST_ENGINE is an engine; tests/run starts it");
             stage.set("DOCKER_HOST", Some(&engine));
@@ -78,7 +78,7 @@ impl Stage {
     /// Makes a repository of one commit that holds `config` and `files`. The word `BACKEND` in the
     /// configuration stands for the backend of the setup.
     pub fn new(setup: Setup, config: &str, files: &[(&str, &str)]) -> Self {
-        let config = config.replace("BACKEND", &setup.backend.keys());
+        let config = config.replace("BACKEND", &setup.keys());
         let mut all = vec![(".autoclave/config.yaml", config.as_str())];
         all.extend(files);
         Self::with_files(setup, &all)

@@ -14,6 +14,8 @@ const ORDINARY_UID: u32 = 64_801;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setup {
     pub backend: Backend,
+    /// What contains everything that is measured.
+    pub measured_in: Backend,
     pub caller: Caller,
 }
 
@@ -43,22 +45,41 @@ impl Backend {
         }
     }
 
-    /// Says whether whoever runs the tests named this backend in `SKIP_BACKENDS`.
+    /// Says whether whoever runs the tests named it in `SKIP_BACKENDS`.
     pub fn is_skipped(self) -> bool {
         let skipped = std::env::var("SKIP_BACKENDS").unwrap_or_default();
         skipped.split(',').any(|name| name == self.word())
     }
+}
+
+impl Setup {
+    /// Says whether anything runs in `backend`.
+    pub fn uses(self, backend: Backend) -> bool {
+        self.backend == backend || self.measured_in == backend
+    }
+
+    /// Says whether agent and measurements are in different backends.
+    pub fn is_mixed(self) -> bool {
+        self.backend != self.measured_in
+    }
+
+    /// Says whether whoever runs the tests named a backend of it in `SKIP_BACKENDS`.
+    pub fn is_skipped(self) -> bool {
+        self.backend.is_skipped() || self.measured_in.is_skipped()
+    }
 
     /// Returns what stands for the backend in a configuration's `sandbox`.
     pub fn keys(self) -> String {
-        match self {
-            Self::Process => self.word().to_owned(),
-            Self::Container => {
-                let image = std::env::var("AUTOCLAVE_TEST_IMAGE");
-                let image = image.expect("AUTOCLAVE_TEST_IMAGE names the image; tests/run sets it");
-                format!("{}, image: '{image}'", self.word())
-            }
+        let mut keys = self.backend.word().to_owned();
+        if self.uses(Backend::Container) {
+            let image = std::env::var("AUTOCLAVE_TEST_IMAGE");
+            let image = image.expect("AUTOCLAVE_TEST_IMAGE names the image; tests/run sets it");
+            keys.push_str(&format!(", image: '{image}'"));
         }
+        if self.is_mixed() {
+            keys.push_str(&format!(", measure: {}", self.measured_in.word()));
+        }
+        keys
     }
 }
 
@@ -113,8 +134,9 @@ pub(super) fn path_with(first: &Path) -> OsString {
 /// Makes tests of journeys, `fn name(setup: Setup)`, for each row of the table.
 ///
 /// Those of `each_caller` also run for an ordinary user; `process_alone` are about what only the
-/// process backend has to do with. A journey that is not named is dead code,
-/// which the compiler tells.
+/// process backend has to do with. Those of `mixed` also run with the agent in one backend and the
+/// measurements in the other, both ways. A journey that is not named is dead code, which the compiler
+/// tells.
 #[macro_export]
 macro_rules! journeys {
     (
@@ -122,24 +144,37 @@ macro_rules! journeys {
         each_caller: [$($both:ident),* $(,)?],
         process_alone: [$($alone:ident),* $(,)?] $(,)?
     ) => {
-        $crate::journeys!(process_alone, Process, Tester: [$($alone),*]);
+        $crate::journeys!(process_alone, Process, Process, Tester: [$($alone),*]);
+        $crate::journeys!(each_backend: [$($one),*], each_caller: [$($both),*]);
+    };
+    (
+        each_backend: [$($one:ident),* $(,)?],
+        each_caller: [$($both:ident),* $(,)?],
+        mixed: [$($mixed:ident),* $(,)?] $(,)?
+    ) => {
+        $crate::journeys!(container_measured_in_process, Container, Process, Tester: [$($mixed),*]);
+        $crate::journeys!(process_measured_in_container, Process, Container, Tester: [$($mixed),*]);
         $crate::journeys!(each_backend: [$($one),*], each_caller: [$($both),*]);
     };
     (each_backend: [$($one:ident),* $(,)?], each_caller: [$($both:ident),* $(,)?] $(,)?) => {
-        $crate::journeys!(process, Process, Tester: [$($one,)* $($both),*]);
-        $crate::journeys!(container, Container, Tester: [$($one,)* $($both),*]);
-        $crate::journeys!(process_of_ordinary_user, Process, OrdinaryUser: [$($both),*]);
+        $crate::journeys!(process, Process, Process, Tester: [$($one,)* $($both),*]);
+        $crate::journeys!(container, Container, Container, Tester: [$($one,)* $($both),*]);
+        $crate::journeys!(process_of_ordinary_user, Process, Process, OrdinaryUser: [$($both),*]);
     };
-    ($row:ident, $backend:ident, $caller:ident: []) => {};
-    ($row:ident, $backend:ident, $caller:ident: [$($journey:ident),+ $(,)?]) => {
+    ($row:ident, $backend:ident, $measured_in:ident, $caller:ident: []) => {};
+    ($row:ident, $backend:ident, $measured_in:ident, $caller:ident: [$($journey:ident),+ $(,)?]) => {
         mod $row {
             $(#[test]
             fn $journey() {
                 use $crate::stage::{Backend, Caller, Setup};
-                if Backend::$backend.is_skipped() {
-                    return;
+                let setup = Setup {
+                    backend: Backend::$backend,
+                    measured_in: Backend::$measured_in,
+                    caller: Caller::$caller,
+                };
+                if !setup.is_skipped() {
+                    super::$journey(setup);
                 }
-                super::$journey(Setup { backend: Backend::$backend, caller: Caller::$caller });
             })+
         }
     };

@@ -12,6 +12,7 @@ e2e::journeys!(
         writes_outside_the_mutable_paths_are_denied_and_counted,
         directory_with_both_kinds_lets_the_real_editor_change_only_the_mutable,
     ],
+    mixed: [writes_outside_the_mutable_paths_are_denied_and_counted],
 );
 
 /// Files that nobody may change even where a glob covers them.

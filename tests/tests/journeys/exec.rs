@@ -1,10 +1,13 @@
 //! `autoclave exec`: any command in the sandbox.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::process::Stdio;
 
 use e2e::stage::{Backend, Checkout, KEY, Setup, Stage};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::toy;
@@ -15,6 +18,8 @@ e2e::journeys!(
         exit_codes_are_those_of_the_command_or_say_that_it_never_ran,
         command_reads_our_input_and_sees_neither_key_nor_network,
         changes_are_committed_to_a_new_branch_only,
+        processor_time_of_what_ended_is_all_of_it,
+        processor_time_of_what_was_killed_is_counted,
     ],
     each_caller: [changes_of_a_command_are_reported_and_the_checkout_stays],
 );
@@ -54,6 +59,7 @@ fn changes_of_a_command_are_reported_and_the_checkout_stays(setup: Setup) {
 
     let mut report: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
     assert!(report["wall_ms"].take().as_u64().unwrap() < 60_000);
+    assert!(report["cpu_ms"].take().is_u64(), "{report}");
     assert!(
         !report["dropped"][0]["why"]
             .take()
@@ -64,7 +70,7 @@ fn changes_of_a_command_are_reported_and_the_checkout_stays(setup: Setup) {
     assert_eq!(
         report,
         json!({
-            "exit": 42, "wall_ms": null, "backend": setup.backend.word(), "level": "sealed", "commit": null,
+            "exit": 42, "wall_ms": null, "cpu_ms": null, "backend": setup.backend.word(), "level": "sealed", "commit": null,
             "changes": [
                 {"path": "src/new.txt", "kind": "write"},
                 {"path": "src/number.txt", "kind": "write"},
@@ -184,4 +190,65 @@ fn command_that_writes_more_than_its_disk_does_not_go_on(setup: Setup) {
         (Some(0), "done\n"),
         "{ended}"
     );
+}
+
+/// A forked child burns 300 ms of processor time and stays; whoever waits for it says so.
+const BURN: &str = "import os, time
+ready, done = os.pipe()
+if os.fork() == 0:
+    while time.process_time() < 0.3: pass
+    os.write(done, b'x')
+    time.sleep(1000)
+os.read(ready, 1)
+print('burnt', flush=True)
+";
+
+/// Returns the processor time that a report tells, in milliseconds.
+fn cpu_ms(report: &Path) -> u64 {
+    let report: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
+    let told = report["cpu_ms"].as_u64();
+    told.unwrap_or_else(|| panic!("no processor time in {report}"))
+}
+
+fn processor_time_of_what_ended_is_all_of_it(setup: Setup) {
+    let stage = stage(setup);
+    let report = stage.outside("home/report.json");
+    let measure = |script: &str| {
+        let path = report.to_str().unwrap();
+        let line = [
+            "exec", "-m", "smaller", "--report", path, "--", "python3", "-c", script,
+        ];
+        stage.autoclave(&line).expect(0);
+        cpu_ms(&report)
+    };
+    // The child is still there when the command ends, and has no parent to wait for it.
+    let busy = measure(BURN);
+    let idle = measure("import time; time.sleep(0.3)");
+    let own = measure(&BURN.replace("0.3", "0.0"));
+    // Without a cgroup, ticks of 10 ms are counted.
+    assert!(busy >= 260, "{busy} ms");
+    assert!(idle < 250, "{idle} ms");
+    // What the sandbox and the interpreter take is the same both times.
+    assert!(busy - own >= 200 && busy - own < 600, "{busy} ms, {own} ms");
+}
+
+fn processor_time_of_what_was_killed_is_counted(setup: Setup) {
+    let stage = stage(setup);
+    let report = stage.outside("home/report.json");
+    let path = report.to_str().unwrap();
+    let script = format!("{BURN}time.sleep(1000)");
+    let mut run = stage
+        .command(&[
+            "exec", "-m", "smaller", "--report", path, "--", "python3", "-c", &script,
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 6];
+    run.stdout.take().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"burnt\n");
+    kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    let killed = cpu_ms(&report);
+    assert!((260..2000).contains(&killed), "{killed} ms");
 }

@@ -8,6 +8,10 @@ use crate::toy;
 e2e::journeys!(
     each_backend: [guard_that_stays_broken_discards_when_reworks_are_used_up, session_without_a_change_is_not_measured],
     each_caller: [broken_guard_is_reworked_measured_again_and_kept],
+    mixed: [
+        guard_that_stays_broken_discards_when_reworks_are_used_up,
+        broken_guard_is_reworked_measured_again_and_kept,
+    ],
 );
 
 const ONE: &str = "    loop: {max_experiments: 1, budget_per_experiment: 2m}

@@ -11,6 +11,10 @@ use crate::toy;
 e2e::journeys!(
     each_backend: [key_is_seen_by_nobody_but_the_gateway],
     each_caller: [improvement_is_kept_regression_discarded_and_finalized],
+    mixed: [
+        improvement_is_kept_regression_discarded_and_finalized,
+        key_is_seen_by_nobody_but_the_gateway,
+    ],
 );
 
 const MORE: &str = "    guard: {command: 'sh tests/guard.sh', rework_attempts: 0}

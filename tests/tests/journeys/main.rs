@@ -10,6 +10,7 @@ mod hangs;
 mod harness;
 mod hostile;
 mod kept;
+mod mixed;
 mod numbers;
 mod odd_hosts;
 mod odd_repositories;

@@ -66,7 +66,7 @@ fn without_a_usable_repository_each_command_says_why(setup: Setup) {
     stage.git(&["init", "-q"]);
     stage.write(
         ".autoclave/config.yaml",
-        toy::MARKER.replace("BACKEND", &setup.backend.keys()),
+        toy::MARKER.replace("BACKEND", &setup.keys()),
     );
     let no_commits = "has no commits";
     stage.autoclave(&["run"]).expect(6).says(no_commits);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 e2e::journeys!(
     each_backend: [],
     each_caller: [prepare_hidden_scratch_and_build_each_reach_whom_they_should],
+    mixed: [prepare_hidden_scratch_and_build_each_reach_whom_they_should],
 );
 
 const CONFIG: &str = "markers:
@@ -65,9 +66,11 @@ fn prepare_hidden_scratch_and_build_each_reach_whom_they_should(setup: Setup) {
         .expect(0);
     assert_eq!(stage.verdicts("smaller"), ["keep"]);
 
-    // `prepare` had the network and left a cache, which agent and measurement saw; guards had none.
+    // `prepare` had the network and left a cache in each backend, which agent and measurement saw;
+    // guards had none.
     let fetched = stage.model().seen();
-    assert_eq!(fetched.len(), 1, "{fetched:?}");
+    let backends = 1 + usize::from(setup.is_mixed());
+    assert_eq!(fetched.len(), backends, "{fetched:?}");
     let saw = stage.git(&["show", "autoclave/smaller:src/seen.txt"]);
     let (cache, rest) = saw.split_once('\n').unwrap();
     assert_eq!(cache, "{}");
@@ -100,6 +103,18 @@ fn prepare_hidden_scratch_and_build_each_reach_whom_they_should(setup: Setup) {
     assert_eq!(
         (&report["changes"], &report["dropped"]),
         (&json!([]), &json!([]))
+    );
+    let answer = |options: &[&str]| {
+        let line = [
+            &["exec", "-m", "smaller"],
+            options,
+            &["--", "cat", "secret/answer.txt"],
+        ];
+        stage.autoclave(&line.concat()).stdout
+    };
+    assert_eq!(
+        (answer(&[]), answer(&["--as-measured"])),
+        (String::new(), "hidden\n".to_owned())
     );
     // One build a side: all readings of a side are equal, to the last digit.
     let values = |event: &str, field: &str| -> Vec<f64> {

@@ -11,6 +11,7 @@ e2e::journeys!(
         overloaded_service_is_asked_again,
     ],
     each_caller: [],
+    mixed: [refused_credential_stops_the_run_at_once_and_a_good_one_resumes_it],
 );
 
 const ONE: &str = "    loop: {max_experiments: 1, budget_per_experiment: 2m}\n";

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::report::{Area, CheckReport, chain};
+use super::report::{Area, CheckReport};
 use crate::agent;
+use crate::campaign::error::chain;
 use crate::campaign::gate::ModelService;
 use crate::campaign::workshop::HostFacts;
 use crate::marker::{Marker, Protocol};

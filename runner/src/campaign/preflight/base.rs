@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::report::{Area, CheckReport};
-use super::{canary, missing};
+use super::{canary, missing, programs};
 use crate::campaign::CampaignError;
+use crate::campaign::bench::Role;
 use crate::campaign::capture::Capture;
 use crate::campaign::emitter::Emitter;
 use crate::campaign::measure::Reading;
@@ -35,7 +36,10 @@ pub(super) async fn check(
     cancel: &CancellationToken,
 ) -> Result<(), CampaignError> {
     let base = workshop.base().await?;
-    canary::check(workshop, &base, host, report, cancel).await?;
+    for role in workshop.benches.roles() {
+        canary::check(workshop, (*role, &base), host, report, cancel).await?;
+    }
+    programs::check(workshop, &base, report, cancel).await?;
     let mut trial = Trial {
         workshop,
         host,
@@ -73,14 +77,20 @@ impl Trial<'_> {
         let timeout = Duration::from_secs(60);
         let finished = self
             .workshop
-            .run_words(&base.agent, words, timeout, self.cancel, &mut output)
+            .run_words(
+                (Role::Agent, base.visible.of(Role::Agent)),
+                words,
+                timeout,
+                self.cancel,
+                &mut output,
+            )
             .await?;
         if finished.exit.is_success() {
             let detail = format!("`{program}` is found in the sandbox");
             self.report.ok(Area::Agent, "agent", detail);
         } else {
             let detail = format!("`{program}` is not found in the sandbox");
-            let hint = missing::hint(program, self.workshop, self.host);
+            let hint = missing::hint(program, (self.workshop, Role::Agent), self.host);
             self.report.fail(Area::Agent, "agent", detail, Some(&hint));
         }
         Ok(())
@@ -95,18 +105,27 @@ impl Trial<'_> {
         let Some(step) = &self.workshop.marker.prepare else {
             return Ok(Some(base));
         };
-        match self.workshop.prepare(base, emitter, self.cancel).await {
-            Ok(base) => {
-                let detail = format!("`{}` succeeded", step.command);
-                self.report.ok(Area::Baseline, "prepare", detail);
-                Ok(Some(base))
-            }
-            Err(CampaignError::Prepare(why)) => {
-                self.fail("prepare", &why, "it must succeed on the base commit");
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        let benches = &self.workshop.benches;
+        let mut base = base;
+        for role in benches.roles() {
+            let name = benches.named("prepare", *role);
+            let prepared = self
+                .workshop
+                .prepare_for(*role, base, emitter, self.cancel)
+                .await;
+            base = match prepared {
+                Ok(base) => base,
+                Err(CampaignError::Prepare(why)) => {
+                    let hint = "it must succeed on the base commit";
+                    self.fail((&name, *role), &why, hint);
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            let detail = format!("`{}` succeeded", step.command);
+            self.report.ok(Area::Baseline, &name, detail);
         }
+        Ok(Some(base))
     }
 
     /// Returns what the guards print of what is tracked.
@@ -125,7 +144,8 @@ impl Trial<'_> {
                 .await?;
             let name = format!("guard `{}`", guard.name);
             if let Held::Broken { why } = &result.held {
-                self.fail(&name, &format!("{why}\n{}", result.output), GREEN);
+                let said = format!("{why}\n{}", result.output);
+                self.fail((&name, Role::Measure), &said, GREEN);
                 continue;
             }
             let value = match result.value {
@@ -158,7 +178,7 @@ impl Trial<'_> {
         let built = match self.workshop.build(measured, self.cancel).await? {
             Ok(built) => built,
             Err(why) => {
-                self.fail("build", &why, GREEN);
+                self.fail(("build", Role::Measure), &why, GREEN);
                 return Ok(());
             }
         };
@@ -179,7 +199,7 @@ impl Trial<'_> {
             }
             Err((why, reading)) => {
                 let said = format!("no metric: {why}\n{}", reading.output);
-                self.fail("metric", &said, GREEN);
+                self.fail(("metric", Role::Measure), &said, GREEN);
             }
         }
         Ok(())
@@ -293,17 +313,17 @@ impl Trial<'_> {
         }
     }
 
-    /// Adds a failed command; `said` is why, with what it printed on the lines after.
+    /// Adds a failed command of `role`; `said` is why, with what it printed on the lines after.
     ///
     /// A program that could not be run is named, with what would make it run.
-    fn fail(&mut self, name: &str, said: &str, hint: &str) {
+    fn fail(&mut self, (name, role): (&str, Role), said: &str, hint: &str) {
         let programs = missing::programs(said);
         let Some(program) = programs.first() else {
             self.report
                 .fail(Area::Baseline, name, last_lines(said), Some(hint));
             return;
         };
-        let hint = missing::hint(program, self.workshop, self.host);
+        let hint = missing::hint(program, (self.workshop, role), self.host);
         let detail = format!("`{program}` cannot be run in the sandbox\n{said}");
         self.report
             .fail(Area::Baseline, name, last_lines(&detail), Some(&hint));

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::{Area, CheckReport};
 use crate::campaign::CampaignError;
+use crate::campaign::bench::Role;
 use crate::campaign::capture::Capture;
 use crate::campaign::clock;
 use crate::campaign::workshop::{Base, HostFacts, Workshop};
@@ -30,14 +31,14 @@ done
 /// One attempt: what is done, and to which path.
 type Attempt = (&'static str, String);
 
-/// Tries what must be denied, and that the agent can write what it may.
+/// Tries what must be denied to the commands of `role`, and that they can write what they may.
 ///
 /// # Errors
 ///
 /// Those of the sandbox, which proves further layers before every command.
 pub(super) async fn check(
     workshop: &Workshop,
-    base: &Base,
+    (role, base): (Role, &Base),
     host: &HostFacts,
     report: &mut CheckReport,
     cancel: &CancellationToken,
@@ -54,9 +55,9 @@ pub(super) async fn check(
         .iter()
         .find(|path| !workshop.is_mutable(path));
     forbidden.extend(harness.map(|path| ("write", format!("{WORKSPACE}/{path}"))));
-    let allowed = allowed(workshop);
+    let allowed = allowed(workshop, role);
     let attempts: Vec<Attempt> = forbidden.iter().chain(&allowed).cloned().collect();
-    let ends = make(workshop, base, &attempts, cancel).await?;
+    let ends = make(workshop, (role, base), &attempts, cancel).await?;
     drop(secret);
     let said = |(what, path): &Attempt| match path.strip_prefix(WORKSPACE) {
         Some(within) => format!("{what} {}", within.trim_start_matches('/')),
@@ -77,13 +78,14 @@ pub(super) async fn check(
         .filter(|attempt| end_of(attempt) != Some("done"))
         .map(said)
         .collect();
+    let name = workshop.benches.named("canaries", role);
     if !open.is_empty() {
         let detail = format!("not denied in the sandbox: {}", open.join(", "));
         let hint = "do not run anything here; report it with the output of this command";
-        report.fail(Area::Sandbox, "canaries", detail, Some(hint));
+        report.fail(Area::Sandbox, &name, detail, Some(hint));
     } else if !closed.is_empty() {
-        let detail = format!("the agent could not do what it may: {}", closed.join(", "));
-        report.fail(Area::Sandbox, "canaries", detail, None);
+        let detail = format!("not allowed in the sandbox: {}", closed.join(", "));
+        report.fail(Area::Sandbox, &name, detail, None);
     } else {
         let denied: Vec<String> = forbidden.iter().map(said).collect();
         let done: Vec<String> = allowed.iter().map(said).collect();
@@ -92,14 +94,15 @@ pub(super) async fn check(
             None => String::new(),
         };
         let detail = format!("tried and denied: {}, connect out{done}", denied.join(", "));
-        report.ok(Area::Sandbox, "canaries", detail);
+        report.ok(Area::Sandbox, &name, detail);
     }
     Ok(())
 }
 
 /// Returns an attempt that must succeed, where the plan grants anything that exists.
-fn allowed(workshop: &Workshop) -> Vec<Attempt> {
-    let attempt = workshop.plan.grants.iter().find_map(|grant| match grant {
+fn allowed(workshop: &Workshop, role: Role) -> Vec<Attempt> {
+    let grants = &workshop.bench(role).plan.grants;
+    let attempt = grants.iter().find_map(|grant| match grant {
         Grant::Tree { path, .. } => Some(("create", format!("{WORKSPACE}/{path}"))),
         Grant::File { path } => Some(("write", format!("{WORKSPACE}/{path}"))),
         Grant::Open { .. } => None,
@@ -110,7 +113,7 @@ fn allowed(workshop: &Workshop) -> Vec<Attempt> {
 /// Makes the attempts in one sandbox; returns how each ended, as far as they came.
 async fn make(
     workshop: &Workshop,
-    base: &Base,
+    (role, base): (Role, &Base),
     attempts: &[Attempt],
     cancel: &CancellationToken,
 ) -> Result<Vec<String>, CampaignError> {
@@ -126,7 +129,13 @@ async fn make(
     }
     let timeout = Duration::from_secs(60);
     let finished = workshop
-        .run_words(&base.agent, command, timeout, cancel, &mut output)
+        .run_words(
+            (role, base.visible.of(role)),
+            command,
+            timeout,
+            cancel,
+            &mut output,
+        )
         .await?;
     drop(finished);
     let text = String::from_utf8_lossy(output.stdout.bytes()).into_owned();

@@ -3,16 +3,22 @@
 use autoclave_policies::{Grant, Identity, Level};
 
 use super::report::{Area, CheckReport};
+use crate::campaign::bench::Role;
 use crate::campaign::workshop::Workshop;
+use crate::event::MeasuredIn;
 use crate::marker::ConfigFile;
 
 /// How many names a list shows.
 const SHOWN: usize = 10;
 
 pub(super) fn check(workshop: &Workshop, config: &ConfigFile, report: &mut CheckReport) {
-    backend(workshop, report);
+    for role in workshop.benches.roles() {
+        backend(workshop, *role, report);
+    }
     target(workshop, config, report);
-    policy(workshop, report);
+    for role in workshop.benches.roles() {
+        policy(workshop, *role, report);
+    }
     for warning in workshop.warnings() {
         report.warn(Area::Repository, "repository", warning, None);
     }
@@ -22,32 +28,42 @@ pub(super) fn check(workshop: &Workshop, config: &ConfigFile, report: &mut Check
     }
     harness(workshop, report);
     held_back(workshop, report);
-    limits(workshop, report);
+    for role in workshop.benches.roles() {
+        limits(workshop, *role, report);
+    }
 }
 
-fn backend(workshop: &Workshop, report: &mut CheckReport) {
-    let enforcement = workshop.sandbox.enforcement();
+fn backend(workshop: &Workshop, role: Role, report: &mut CheckReport) {
+    let name = workshop.benches.named("backend", role);
+    let bench = workshop.bench(role);
+    let enforcement = bench.sandbox.enforcement();
     let layers = enforcement
         .layers
         .iter()
         .map(|layer| format!("{}: {}", layer.name, layer.detail));
-    let why = workshop.chosen_because.iter();
+    let why = bench.chosen_because.iter();
     let why = why.map(|why| format!("`auto` took it, since: {why}"));
     let layers = layers.chain(why).collect::<Vec<_>>().join("; ");
     match enforcement.level {
         Level::Sealed => {
             let detail = format!("{}, sealed; {layers}", enforcement.backend);
-            report.ok(Area::Sandbox, "backend", detail);
+            report.ok(Area::Sandbox, &name, detail);
         }
         Level::Landlock => {
             let detail = format!("{}, landlock only; {layers}", enforcement.backend);
             let hint = "SECURITY.md lists what stays open at this level, which \
                         `sandbox.allow_degraded` accepts";
-            report.warn(Area::Sandbox, "backend", detail, Some(hint));
+            report.warn(Area::Sandbox, &name, detail, Some(hint));
         }
     }
-    report.backend = Some(enforcement.backend);
-    report.level = Some(enforcement.level);
+    let (backend, level) = (enforcement.backend, enforcement.level);
+    match role {
+        Role::Agent => {
+            report.backend = Some(backend);
+            report.level = Some(level);
+        }
+        Role::Measure => report.measured_in = Some(MeasuredIn { backend, level }),
+    }
 }
 
 fn target(workshop: &Workshop, config: &ConfigFile, report: &mut CheckReport) {
@@ -63,8 +79,8 @@ fn target(workshop: &Workshop, config: &ConfigFile, report: &mut CheckReport) {
     }
 }
 
-fn policy(workshop: &Workshop, report: &mut CheckReport) {
-    let plan = &workshop.plan;
+fn policy(workshop: &Workshop, role: Role, report: &mut CheckReport) {
+    let plan = &workshop.bench(role).plan;
     let writable = plan.grants.iter().map(|grant| match grant {
         Grant::Tree { path, .. } => format!("{path}/"),
         Grant::Open { path: Some(path) } => format!("new names in {path}/"),
@@ -81,11 +97,12 @@ fn policy(workshop: &Workshop, report: &mut CheckReport) {
         list(writable),
         list(shown),
     );
-    report.ok(Area::Sandbox, "policy", detail);
+    let name = workshop.benches.named("policy", role);
+    report.ok(Area::Sandbox, &name, detail);
 }
 
 fn in_place(workshop: &Workshop, report: &mut CheckReport) {
-    let plan = &workshop.plan;
+    let plan = &workshop.bench(Role::Agent).plan;
     let mut directories: Vec<String> = plan.in_place.iter().map(ToString::to_string).collect();
     let holds_files_of_root = plan
         .grants
@@ -147,8 +164,10 @@ fn held_back(workshop: &Workshop, report: &mut CheckReport) {
     report.noted(Area::Config, "held back", detail, hint);
 }
 
-fn limits(workshop: &Workshop, report: &mut CheckReport) {
-    let limits = workshop.plan.limits;
+fn limits(workshop: &Workshop, role: Role, report: &mut CheckReport) {
+    let name = workshop.benches.named("limits", role);
+    let bench = workshop.bench(role);
+    let limits = bench.plan.limits;
     let gib = |bytes: u64| bytes as f64 / f64::from(1_u32 << 30);
     let said = format!(
         "memory {:.1} GiB, cpus {}, pids {}, disk {:.1} GiB",
@@ -161,13 +180,13 @@ fn limits(workshop: &Workshop, report: &mut CheckReport) {
     if let Some(there) = has_memory.filter(|there| *there < limits.memory_bytes) {
         let detail = format!("{said}; this machine has {:.1} GiB of memory", gib(there));
         let hint = "lower `sandbox.limits.memory`, so that the machine itself does not run out";
-        report.warn(Area::Sandbox, "limits", detail, Some(hint));
-    } else if workshop.limits_each_process() {
+        report.warn(Area::Sandbox, &name, detail, Some(hint));
+    } else if bench.limits_each_process {
         let detail = format!("{said}; without a cgroup, memory is limited for each process alone");
         let hint = "a cgroup that this user may write limits all of them together";
-        report.warn(Area::Sandbox, "limits", detail, Some(hint));
+        report.warn(Area::Sandbox, &name, detail, Some(hint));
     } else {
-        report.ok(Area::Sandbox, "limits", said);
+        report.ok(Area::Sandbox, &name, said);
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use autoclave_policies::View;
 use regex::Regex;
 
+use crate::campaign::bench::Role;
 use crate::campaign::workshop::{HostFacts, Workshop};
-use crate::marker::preset;
+use crate::marker::{BackendKind, preset};
 
 /// Returns the programs that shells (and env) say they could not run, in the order of `text`.
 pub(super) fn programs(text: &str) -> Vec<String> {
@@ -26,8 +27,9 @@ pub(super) fn programs(text: &str) -> Vec<String> {
     programs
 }
 
-/// Returns what would make `program` run in the sandbox of `workshop`.
-pub(super) fn hint(program: &str, workshop: &Workshop, host: &HostFacts) -> String {
+/// Returns what would make `program` run in the sandbox that `workshop` has for `role`.
+pub(super) fn hint(program: &str, (workshop, role): (&Workshop, Role), host: &HostFacts) -> String {
+    let bench = workshop.bench(role);
     if program.starts_with('/') {
         return format!("add its folder to `sandbox.read`, if `{program}` is on this machine");
     }
@@ -35,6 +37,10 @@ pub(super) fn hint(program: &str, workshop: &Workshop, host: &HostFacts) -> Stri
         return format!(
             "commit `{program}`, and make it executable (`git update-index --chmod=+x {program}`)"
         );
+    }
+    if bench.kind == BackendKind::Container {
+        let image = &workshop.marker.sandbox.image;
+        return format!("programs come with the image: install it in `{image}`, or name another");
     }
     let Some(found) = find(program, host) else {
         return format!(
@@ -49,7 +55,7 @@ pub(super) fn hint(program: &str, workshop: &Workshop, host: &HostFacts) -> Stri
         );
     }
     let is_shown = |view: &View| found.starts_with(&view.target);
-    if workshop.plan.views.iter().any(is_shown) {
+    if bench.plan.views.iter().any(is_shown) {
         return format!(
             "it is `{}` and shown: put its folder into PATH under `sandbox.env`; a script also \
              needs its interpreter",

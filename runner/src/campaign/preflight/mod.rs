@@ -5,12 +5,14 @@ mod base;
 mod canary;
 mod enforced;
 mod missing;
+mod programs;
 mod report;
 
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
 use super::emitter::Emitter;
+use super::error::chain;
 use super::gate::ModelService;
 use super::workshop::{HostFacts, Workshop};
 use crate::event::Reporter;
@@ -56,7 +58,7 @@ pub async fn preflight(
         Ok(base) => base,
         Err(error) => {
             let hint = "commit something first";
-            let detail = report::chain(&error);
+            let detail = chain(&error);
             report.fail(Area::Repository, "base commit", detail, Some(hint));
             return Ok(report);
         }
@@ -69,18 +71,17 @@ pub async fn preflight(
             return Ok(report);
         }
     };
-    if let Ok(service) = request.service {
-        let views = workshop.plan.views.iter().map(|view| view.source.as_path());
-        if let Err(error) = service.refuse_visible(views.chain([workshop.repo.work_dir()])) {
-            let detail = report::chain(&error);
-            report.fail(Area::Agent, "credential file", detail, None);
-        }
+    if let Ok(service) = request.service
+        && let Err(error) = service.refuse_visible(workshop.shown())
+    {
+        let detail = chain(&error);
+        report.fail(Area::Agent, "credential file", detail, None);
     }
     enforced::check(&workshop, request.config, &mut report);
     let mut emitter = Emitter::unrecorded(reporter);
     let tried = base::check(&workshop, request.host, &mut report, &mut emitter, cancel);
     let tried = tried.await;
-    workshop.sandbox.close().await;
+    workshop.close().await;
     match tried {
         Err(CampaignError::Interrupted) => Err(CampaignError::Interrupted),
         Err(error) => {

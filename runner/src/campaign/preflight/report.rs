@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::super::CampaignError;
+use super::super::error::chain;
+use crate::event::MeasuredIn;
 use crate::marker::Problems;
 use crate::sandbox::SandboxError;
 
@@ -12,6 +14,9 @@ pub struct CheckReport {
     pub ok: bool,
     pub backend: Option<String>,
     pub level: Option<autoclave_policies::Level>,
+    /// Absent where it is the agent's backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_in: Option<MeasuredIn>,
     /// In the order they were made.
     pub checks: Vec<Check>,
 }
@@ -56,6 +61,7 @@ impl CheckReport {
             ok: true,
             backend: None,
             level: None,
+            measured_in: None,
             checks: Vec::new(),
         }
     }
@@ -141,16 +147,4 @@ impl CheckReport {
             area,
         });
     }
-}
-
-/// Writes an error with its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

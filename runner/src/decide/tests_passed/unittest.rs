@@ -5,7 +5,7 @@ use super::{pattern, sum};
 /// Returns the passed tests of every summary in `text`.
 pub(super) fn passed(text: &str) -> u64 {
     let summary = pattern(
-        r"(?m)^Ran (\d+) tests? in \d+\.\d+s\n\n(?:OK|FAILED|NO TESTS RAN)(?: \(([^)]*)\))?$",
+        r"(?m)^Ran (\d+) tests? in \d+\.\d+s\n\n(?:OK|FAILED|NO TESTS RAN)(?: \(([^)]*)\))?\n",
     );
     let of = |found: regex::Captures<'_>| {
         let ran: u64 = found[1].parse().ok()?;

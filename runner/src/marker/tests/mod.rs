@@ -99,6 +99,7 @@ fn sample() -> Marker {
         },
         sandbox: SandboxSpec {
             image: "autoclave/claude-code:2.1.197".into(),
+            measure: None,
             backend: BackendChoice::Auto,
             policy: policy_file::default_policy(),
             read: texts(&["~/.rustup", "~/.cargo/registry"]),
@@ -119,6 +120,32 @@ fn the_documented_sample_is_read_whole() {
     let file = ours(SAMPLE).unwrap();
     assert_eq!(file.markers, [sample()]);
     assert_eq!(file.warnings, []);
+}
+
+#[test]
+fn measurements_have_a_backend_that_is_named() {
+    let with = |measure: &str| {
+        let text = format!(
+            "markers: [{{name: a, target: {{mutable: [src/]}}, metric: {{command: c, extract: e, \
+             direction: lower}}, sandbox: {{backend: container, measure: {measure}}}}}]"
+        );
+        ours(&text)
+    };
+    let mut agents = with("process").unwrap().markers.remove(0).sandbox;
+    let mut measured = agents.clone();
+    agents.keep_agents();
+    measured.keep_measurements();
+    let backends = [&agents, &measured].map(|spec| (spec.backend, spec.measure));
+    assert_eq!(
+        backends,
+        [
+            (BackendChoice::Container, None),
+            (BackendChoice::Process, None)
+        ]
+    );
+    // Nobody knows beforehand what `auto` becomes: it would part nothing.
+    let problems = with("auto").unwrap_err();
+    assert_eq!(problems.problems[0].key, "markers[0].sandbox.measure");
 }
 
 #[test]
@@ -158,6 +185,7 @@ fn what_is_left_out_takes_its_default() {
         },
         sandbox: SandboxSpec {
             image: "autoclave/claude-code:2.1.197".into(),
+            measure: None,
             read: Vec::new(),
             env: BTreeMap::new(),
             ..sample().sandbox

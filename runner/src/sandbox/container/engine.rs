@@ -12,6 +12,8 @@ pub struct EngineAddress {
     pub host: String,
     /// The folder with `ca.pem`, `cert.pem` and `key.pem` for TLS (`DOCKER_CERT_PATH`).
     pub certificates: Option<PathBuf>,
+    /// How long it may take for one answer; ten times as long for what grows with the files.
+    pub patience: Duration,
 }
 
 /// What an engine says about itself.
@@ -50,8 +52,11 @@ pub enum EngineError {
 
 /// Docker 20.10's.
 const LEAST_API: &str = "1.40";
-/// For one answer of the engine; what takes longer is streamed.
-const PATIENCE: Duration = Duration::from_secs(120);
+
+impl EngineAddress {
+    /// Long enough for a busy machine, and for storage drivers that copy.
+    pub const PATIENCE: Duration = Duration::from_secs(60);
+}
 
 /// Connects to the engine, agrees on a version, and asks what it is.
 ///
@@ -64,6 +69,7 @@ pub async fn connect(address: &EngineAddress) -> Result<(Docker, EngineFacts), E
         address: host.to_owned(),
         cause,
     };
+    let patience = address.patience.as_secs().max(1);
     let socket = host.strip_prefix("unix://").map(Path::new);
     let docker = if let Some(certificates) = &address.certificates {
         let file = |name: &str| certificates.join(name);
@@ -72,15 +78,15 @@ pub async fn connect(address: &EngineAddress) -> Result<(Docker, EngineFacts), E
             &file("key.pem"),
             &file("cert.pem"),
             &file("ca.pem"),
-            PATIENCE.as_secs(),
+            patience,
             API_DEFAULT_VERSION,
         )
     } else if socket.is_some() {
-        Docker::connect_with_unix(host, PATIENCE.as_secs(), API_DEFAULT_VERSION)
+        Docker::connect_with_unix(host, patience, API_DEFAULT_VERSION)
     } else if host.starts_with("tcp://") {
-        Docker::connect_with_http(host, PATIENCE.as_secs(), API_DEFAULT_VERSION)
+        Docker::connect_with_http(host, patience, API_DEFAULT_VERSION)
     } else if host.starts_with("ssh://") {
-        Docker::connect_with_ssh(host, PATIENCE.as_secs(), API_DEFAULT_VERSION, None)
+        Docker::connect_with_ssh(host, patience, API_DEFAULT_VERSION, None)
     } else {
         return Err(EngineError::Address(host.to_owned()));
     };
@@ -193,6 +199,7 @@ mod tests {
         let address = EngineAddress {
             host: "unix:///nonexistent/engine.sock".into(),
             certificates: None,
+            patience: EngineAddress::PATIENCE,
         };
         let error = connect(&address).await.unwrap_err();
         assert_eq!(
@@ -206,6 +213,7 @@ mod tests {
         let address = EngineAddress {
             host: "ftp://engine".into(),
             certificates: None,
+            patience: EngineAddress::PATIENCE,
         };
         assert!(matches!(
             connect(&address).await,

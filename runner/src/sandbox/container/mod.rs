@@ -1,33 +1,42 @@
 //! The container backend: each execution in a container that is used once.
 
 mod archive;
+mod delta;
+mod describe;
+mod difference;
+mod download;
+mod end;
 mod engine;
 mod execution;
+mod held;
 mod image;
+mod input;
+mod manifest;
 mod pack;
 mod profile;
 mod proof;
 mod remains;
+mod removal;
 mod snapshot;
 mod status;
 mod sweep;
+mod upload;
+mod watch;
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use autoclave_policies::{Level, Plan, RepoPath};
 use bollard::Docker;
-use bollard::query_parameters::{RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder};
 use futures::future::BoxFuture;
 
 pub use self::engine::{EngineAddress, EngineError, EngineFacts};
+pub use self::profile::profile as seccomp_profile;
+use self::removal::Garbage;
 use self::snapshot::Frozen;
-use super::{
-    BoxError, Enforcement, Execution, Finished, Layer, OutputSink, Sandbox, SandboxError, Snapshot,
-};
+use super::batch::Entries;
+use super::{Enforcement, Execution, Finished, Layer, OutputSink, Sandbox, SandboxError, Snapshot};
 use crate::model::SnapshotEntry;
 
 /// Runs commands in containers of an engine, each used once and removed.
@@ -37,13 +46,13 @@ pub struct ContainerSandbox {
     facts: EngineFacts,
 }
 
-/// Which engine and image, and where files on the way to the engine are put.
+/// Which engine and image, and whose is what is made there.
 #[derive(Debug, Clone)]
 pub struct ContainerOptions {
     pub address: EngineAddress,
     /// The image that workspaces are put on, as the engine names it.
     pub image: String,
-    /// A private directory for archives, made if absent.
+    /// Tells this user's leftovers on the engine from others'; nothing is written there.
     pub state: PathBuf,
     /// Tells this run's leftovers from others': letters, digits, dashes.
     pub run_label: String,
@@ -56,66 +65,11 @@ struct Shared {
     /// The id of the image that was asked for, and its environment.
     base: image::BaseImage,
     labels: HashMap<String, String>,
-    folder: PathBuf,
+    owner: sweep::Owner,
     seccomp: String,
-    counter: AtomicU64,
     /// What nobody needs any more; dropping is not async, so the next call removes it. Shared with
     /// every guard, each of which only pushes.
     garbage: Mutex<Vec<Garbage>>,
-}
-
-/// A thing of ours on the engine that nobody needs any more.
-#[derive(Debug)]
-enum Garbage {
-    Container(String),
-    Image(String),
-}
-
-impl Shared {
-    fn throw_away(&self, garbage: Garbage) {
-        self.garbage
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(garbage);
-    }
-
-    /// Removes what was thrown away. What cannot be removed is left to the next start's sweep.
-    async fn take_out(&self) {
-        let garbage = {
-            let mut garbage = self.garbage.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *garbage)
-        };
-        // Containers first: an image that one of them stands on cannot go.
-        let (containers, images): (Vec<_>, Vec<_>) = garbage
-            .into_iter()
-            .partition(|garbage| matches!(garbage, Garbage::Container(_)));
-        for garbage in containers.into_iter().chain(images) {
-            let removed = match &garbage {
-                Garbage::Container(id) => {
-                    let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
-                    self.docker
-                        .remove_container(id, Some(options.build()))
-                        .await
-                }
-                Garbage::Image(id) => {
-                    let options = RemoveImageOptionsBuilder::new().force(true);
-                    let removed = self
-                        .docker
-                        .remove_image(id, Some(options.build()), None)
-                        .await;
-                    removed.map(drop)
-                }
-            };
-            if let Err(error) = removed {
-                tracing::warn!(?garbage, %error, "could not remove from the engine");
-            }
-        }
-    }
-
-    fn new_file(&self) -> PathBuf {
-        let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        self.folder.join(format!("archive-{number}.tar"))
-    }
 }
 
 impl ContainerSandbox {
@@ -124,7 +78,7 @@ impl ContainerSandbox {
     /// # Errors
     ///
     /// [`SandboxError::CannotEnforce`] when there is no engine, no image, or the engine lacks
-    /// seccomp or limits; [`SandboxError::Io`] when the private directory cannot be made.
+    /// seccomp or limits; [`SandboxError::Engine`] when it refuses or does not answer.
     pub async fn open(options: ContainerOptions) -> Result<Self, SandboxError> {
         let (docker, facts) =
             engine::connect(&options.address)
@@ -150,21 +104,14 @@ impl ContainerSandbox {
         }
         let base = image::BaseImage::find(&docker, &options.image).await?;
         let owner = sweep::Owner::this(&options.state);
-        sweep::sweep(&docker, &owner).await?;
-        let folder = options.state.join(&options.run_label).join("archives");
-        fs::create_dir_all(&folder).map_err(|cause| SandboxError::Io {
-            action: "make",
-            path: folder.clone(),
-            cause,
-        })?;
+        sweep::sweep_dead(&docker, &owner).await?;
         Ok(Self {
             shared: Arc::new(Shared {
                 docker,
                 base,
                 labels: owner.labels(&options.run_label),
-                folder,
+                owner,
                 seccomp: profile::profile(),
-                counter: AtomicU64::new(0),
                 garbage: Mutex::default(),
             }),
             facts,
@@ -212,7 +159,7 @@ impl Sandbox for ContainerSandbox {
 
     fn import<'a>(
         &'a self,
-        entries: &'a mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
+        entries: &'a mut Entries<'_>,
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>> {
         Box::pin(async move {
@@ -243,7 +190,6 @@ impl Sandbox for ContainerSandbox {
         output: &'a mut dyn OutputSink,
     ) -> BoxFuture<'a, Result<Finished, SandboxError>> {
         Box::pin(async move {
-            self.shared.take_out().await;
             let frozen = snapshot::frozen(execution.snapshot)?;
             execution::run(&self.shared, frozen, execution, output).await
         })
@@ -251,9 +197,15 @@ impl Sandbox for ContainerSandbox {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.shared.take_out().await;
-            if let Err(error) = fs::remove_dir_all(&self.shared.folder) {
-                tracing::warn!(%error, "could not remove the archives' folder");
+            let Shared {
+                docker,
+                owner,
+                labels,
+                ..
+            } = &*self.shared;
+            // Not only what is known: an engine that did not answer may have made more.
+            if let Err(error) = sweep::sweep_own(docker, owner, labels).await {
+                tracing::warn!(%error, "could not look for what is left on the engine");
             }
         })
     }
@@ -270,5 +222,21 @@ impl<T> Asking<T> for Result<T, bollard::errors::Error> {
             action,
             cause: cause.into(),
         })
+    }
+}
+
+impl Shared {
+    /// Returns the engine for what takes longer the more there is.
+    fn patient(&self) -> Docker {
+        let patience = self.docker.timeout();
+        self.docker.clone().with_timeout(patience * 10)
+    }
+}
+
+/// Returns the error of an engine, or of what it runs, that did not do as it should.
+fn broken(action: &'static str, why: &str) -> SandboxError {
+    SandboxError::Engine {
+        action,
+        cause: why.into(),
     }
 }

@@ -1,33 +1,41 @@
 //! A workspace as a tar archive, owned as a plan says.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use autoclave_policies::RepoPath;
+use autoclave_policies::{Plan, RepoPath};
 use tar::{Builder, EntryType, Header};
 
 use crate::model::{FileKind, SnapshotEntry};
 use crate::sandbox::owners::{Attributes, Owners};
 use crate::sandbox::{HOME, WORKSPACE};
 
-/// Writes one archive, to be unpacked at `/`.
-pub struct Packer<'a, W: Write> {
-    builder: Builder<W>,
-    owners: &'a Owners,
+/// Packs one archive, to be unpacked at `/`.
+pub struct Packer {
+    /// What was packed and not yet taken.
+    builder: Builder<Vec<u8>>,
+    owners: Owners,
     /// Already written, with all above them.
     directories: BTreeSet<RepoPath>,
     /// Seconds since 1970, of all entries.
     time: u64,
 }
 
-impl<'a, W: Write> Packer<'a, W> {
-    pub fn new(writer: W, owners: &'a Owners, time: u64) -> Self {
+impl Packer {
+    pub fn new(plan: &Plan) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
-            builder: Builder::new(writer),
-            owners,
+            builder: Builder::new(Vec::new()),
+            owners: Owners::new(plan),
             directories: BTreeSet::new(),
-            time,
+            time: since.map_or(0, |since| since.as_secs()),
         }
+    }
+
+    /// Returns what was packed since the last time.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self.builder.get_mut())
     }
 
     /// Writes the workspace's root and the home.
@@ -78,8 +86,8 @@ impl<'a, W: Write> Packer<'a, W> {
         self.raw_directory(&in_workspace(path), self.owners.directory(path))
     }
 
-    /// Ends the archive.
-    pub fn finish(self) -> io::Result<W> {
+    /// Ends the archive; returns the last of it.
+    pub fn finish(self) -> io::Result<Vec<u8>> {
         self.builder.into_inner()
     }
 
@@ -228,8 +236,7 @@ mod tests {
 
     #[test]
     fn owners_and_modes_tell_mutable_from_immutable() {
-        let owners = Owners::new(&plan());
-        let mut packer = Packer::new(Vec::new(), &owners, 7);
+        let mut packer = Packer::new(&plan());
         packer.roots().unwrap();
         for entry in [
             file("lib/open.py", false),
@@ -272,10 +279,9 @@ mod tests {
 
     #[test]
     fn names_of_any_bytes_and_length_survive() {
-        let owners = Owners::new(&plan());
         let long = "d/".repeat(120) + "x";
         let odd: &[u8] = b"-odd \xff\n\"name\"";
-        let mut packer = Packer::new(Vec::new(), &owners, 7);
+        let mut packer = Packer::new(&plan());
         for name in [long.as_bytes(), odd] {
             packer
                 .entry(&SnapshotEntry {

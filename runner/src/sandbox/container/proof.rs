@@ -41,6 +41,8 @@ pub fn check(proof: &Proof, (uid, gid): (u32, u32), has_network: bool) -> Result
     let denied = [Errno::EACCES, Errno::EPERM, Errno::EROFS];
     refused("a write to /", proof.write_root, &denied)?;
     refused("a write to /usr", proof.write_system, &denied)?;
+    // The engine's own filter would let it pass: so it is ours that is in force.
+    refused("a netlink socket", proof.netlink, &[Errno::EPROTONOSUPPORT])?;
     let absent = [Errno::ENOENT, Errno::EACCES, Errno::ECONNREFUSED];
     refused("a connection to the engine", proof.read_secret, &absent)?;
     if has_network {

@@ -5,12 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use bollard::Docker;
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptionsBuilder,
-};
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
 
 use super::Asking;
+use super::removal::{Garbage, remove};
 use crate::sandbox::SandboxError;
 
 /// Marks everything of ours; nothing without it is ever touched.
@@ -75,50 +73,56 @@ fn process(pid: u32) -> Option<String> {
 }
 
 /// Removes containers and images of `owner`'s state whose process has ended.
-pub async fn sweep(docker: &Docker, owner: &Owner) -> Result<(), SandboxError> {
-    let mine = HashMap::from([("label".to_owned(), vec![format!("{STATE}={}", owner.state)])]);
+pub async fn sweep_dead(docker: &Docker, owner: &Owner) -> Result<(), SandboxError> {
+    sweep(docker, owner, |labels| owner.is_dead(labels)).await
+}
+
+/// Removes every container and image with the `labels` of one run.
+pub async fn sweep_own(
+    docker: &Docker,
+    owner: &Owner,
+    labels: &HashMap<String, String>,
+) -> Result<(), SandboxError> {
+    let is_own = |found: &HashMap<String, String>| {
+        let mut labels = labels.iter();
+        labels.all(|(name, value)| found.get(name) == Some(value))
+    };
+    sweep(docker, owner, is_own).await
+}
+
+async fn sweep(
+    docker: &Docker,
+    owner: &Owner,
+    is_meant: impl Fn(&HashMap<String, String>) -> bool,
+) -> Result<(), SandboxError> {
+    let of_state = HashMap::from([("label".to_owned(), vec![format!("{STATE}={}", owner.state)])]);
     let options = ListContainersOptionsBuilder::new()
         .all(true)
-        .filters(&mine)
+        .filters(&of_state)
         .build();
     let containers = docker
         .list_containers(Some(options))
         .await
         .asking("list containers")?;
-    for container in containers {
-        let labels = container.labels.unwrap_or_default();
-        if let Some(id) = container.id.filter(|_| owner.is_dead(&labels)) {
-            let options = RemoveContainerOptionsBuilder::new()
-                .force(true)
-                .v(true)
-                .build();
-            docker
-                .remove_container(&id, Some(options))
-                .await
-                .asking("remove a dead run's container")?;
-        }
-    }
     let options = ListImagesOptionsBuilder::new()
         .all(true)
-        .filters(&mine)
+        .filters(&of_state)
         .build();
     let images = docker
         .list_images(Some(options))
         .await
         .asking("list images")?;
-    for image in images {
-        if owner.is_dead(&image.labels) {
-            let options = RemoveImageOptionsBuilder::new().force(true).build();
-            let removed = docker.remove_image(&image.id, Some(options), None).await;
-            match removed {
-                // A newer image of the same dead run stands on it, or it went with one.
-                Err(bollard::errors::Error::DockerResponseServerError {
-                    status_code: 404 | 409,
-                    ..
-                }) => {}
-                removed => drop(removed.asking("remove a dead run's image")?),
-            }
-        }
+    let containers = containers
+        .into_iter()
+        .filter(|container| container.labels.as_ref().is_some_and(&is_meant))
+        .filter_map(|container| container.id.map(Garbage::Container));
+    let images = images
+        .into_iter()
+        .filter(|image| is_meant(&image.labels))
+        .map(|image| Garbage::Image(image.id));
+    let left = remove(docker, containers.chain(images).collect()).await;
+    if !left.is_empty() {
+        tracing::warn!(?left, "could not be removed from the engine");
     }
     Ok(())
 }

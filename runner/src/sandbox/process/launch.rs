@@ -96,7 +96,7 @@ pub async fn run(
         return Ok(Finished {
             exit: Exit::Cancelled,
             wall: Duration::ZERO,
-            cpu: Duration::ZERO,
+            cpu: Some(Duration::ZERO),
             remains: Box::new(Untouched(layers.to_vec())),
         });
     };
@@ -115,10 +115,10 @@ pub async fn run(
     .await?;
     let wall = started.elapsed();
     hull.ended_well();
-    let cpu = match hull.cgroup.as_ref().and_then(Cgroup::cpu) {
-        Some(cpu) => cpu,
-        None => cpu_of(inside.init, shared.mode),
-    };
+    let cgroup = hull.cgroup.as_ref();
+    let cpu = cgroup
+        .and_then(Cgroup::cpu)
+        .or_else(|| cpu_of(inside.init, shared.mode));
     let is_out_of_memory = hull.cgroup.as_ref().is_some_and(Cgroup::is_out_of_memory);
     let exit = match exit {
         Exit::Signal(KILLED) | Exit::Code(KILLED_IN_SHELL) if is_out_of_memory => Exit::OutOfMemory,
@@ -206,21 +206,16 @@ async fn lay_ground(
 
 /// Returns the processor time of a dead, unreaped init and of all it waited for; of a living
 /// stand-in, only the latter.
-fn cpu_of(init: Pid, mode: Mode) -> Duration {
-    let text = fs::read_to_string(format!("/proc/{init}/stat")).unwrap_or_default();
+fn cpu_of(init: Pid, mode: Mode) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{init}/stat")).ok()?;
     // Fields 14 to 17, counted after the name's closing parenthesis; see proc_pid_stat(5).
     let (first, count) = match mode {
         Mode::Overlay | Mode::Copy => (11, 4),
         Mode::Alone => (13, 2),
     };
-    let ticks: u64 = text
-        .rsplit(") ")
-        .next()
-        .unwrap_or_default()
-        .split(' ')
-        .skip(first)
-        .take(count)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
+    let fields = text.rsplit(") ").next()?.split(' ');
+    let ticks = fields.skip(first).take(count);
+    let ticks = ticks.map(|field| field.parse::<u64>().ok());
+    let ticks: u64 = ticks.sum::<Option<u64>>()?;
+    Some(Duration::from_millis(ticks * 10))
 }

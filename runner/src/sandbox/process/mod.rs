@@ -41,13 +41,9 @@ use self::mode::Mode;
 pub use self::probe::{Feature, probe};
 use self::run_folder::RunFolder;
 use self::slot::Slots;
-use super::{
-    BoxError, Enforcement, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot,
-};
-use crate::model::{FileKind, SnapshotEntry};
-
-const BATCH_ENTRIES: usize = 256;
-const BATCH_BYTES: usize = 1 << 20;
+use super::batch::{Entries, blocking, next_batch};
+use super::{Enforcement, Execution, Finished, OutputSink, Sandbox, SandboxError, Snapshot};
+use crate::model::SnapshotEntry;
 
 /// Runs commands as processes of this host, each in namespaces of its own.
 #[derive(Debug)]
@@ -102,7 +98,7 @@ pub fn sweep(state: &Path, run_label: &str) -> bool {
 }
 
 impl ProcessSandbox {
-    /// Makes the run's private folder, removing what an earlier, dead run of this label left.
+    /// Makes the run's private folder. What else lies there already is not its own and stays.
     ///
     /// # Errors
     ///
@@ -116,7 +112,6 @@ impl ProcessSandbox {
     /// As [`Self::new`], on a host of which everything is known.
     fn on(host: HostCapabilities, options: &ProcessOptions) -> Result<Self, SandboxError> {
         let mode = Mode::on(&host)?;
-        sweep(&options.state, &options.run_label);
         let folder = RunFolder::new(options)?;
         if let (Mode::Alone, Some((uid, _))) = (mode, host.second_uid) {
             let_through(&options.state, folder.path(), uid)?;
@@ -148,7 +143,7 @@ impl ProcessSandbox {
 
     async fn imported(
         &self,
-        entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
+        entries: &mut Entries<'_>,
         plan: &Plan,
     ) -> Result<Snapshot, SandboxError> {
         let layer = Arc::new(self.new_layer()?);
@@ -223,32 +218,6 @@ fn let_through(state: &Path, folder: &Path, uid: u32) -> Result<(), SandboxError
     Ok(())
 }
 
-/// Takes as many entries as are read in a few milliseconds; none at the end.
-fn next_batch(
-    entries: &mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
-) -> Result<Vec<SnapshotEntry>, SandboxError> {
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    while batch.len() < BATCH_ENTRIES && bytes < BATCH_BYTES {
-        let Some(entry) = entries.next() else { break };
-        let entry = entry.map_err(SandboxError::Entries)?;
-        if let FileKind::File { bytes: text, .. } = &entry.kind {
-            bytes += text.len();
-        }
-        batch.push(entry);
-    }
-    Ok(batch)
-}
-
-/// Does what waits for files where the runtime's one thread does not wait with it.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
-) -> Result<T, SandboxError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(SandboxError::Backend(error.to_string())))
-}
-
 /// Returns the layers of a snapshot of this backend.
 fn layers(snapshot: &Snapshot) -> Result<&[Arc<Layer>], SandboxError> {
     let parts: &dyn Any = &*snapshot.0;
@@ -269,7 +238,7 @@ impl Sandbox for ProcessSandbox {
 
     fn import<'a>(
         &'a self,
-        entries: &'a mut (dyn Iterator<Item = Result<SnapshotEntry, BoxError>> + Send),
+        entries: &'a mut Entries<'_>,
         plan: &'a Plan,
     ) -> BoxFuture<'a, Result<Snapshot, SandboxError>> {
         Box::pin(self.imported(entries, plan))

@@ -142,7 +142,7 @@ async fn attempted(state: &Path, host: &HostCapabilities) -> Result<(), String> 
 async fn made_anew(state: &Path, host: &HostCapabilities) -> Result<Exit, SandboxError> {
     let options = ProcessOptions {
         state: state.to_owned(),
-        // Nobody else's: whoever starts under a label sweeps what is left of it.
+        // Nobody else's: others may try the same host at the same time.
         run_label: format!("probe-{}", uuid::Uuid::new_v4().simple()),
         without: Vec::new(),
     };

@@ -79,6 +79,8 @@ pub async fn prove(
                 early = early.or(Some(Exit::Signal(signal)));
             }
             Status::Gone
+            | Status::Used { .. }
+            | Status::DiskFull
             | Status::NotStarted { .. }
             | Status::Exited { .. }
             | Status::Signalled { .. } => {
@@ -168,7 +170,10 @@ impl Watch<'_> {
                     Status::Signalled { signal } => exit = exit.or(Some(Exit::Signal(signal))),
                     Status::NotStarted { errno } => exit = Some(Exit::NotStarted { errno }),
                     Status::Failed { step, errno } => return Err(failed(&step, errno)),
-                    Status::Built { .. } | Status::Enforced(_) => {}
+                    Status::Built { .. }
+                    | Status::Enforced(_)
+                    | Status::Used { .. }
+                    | Status::DiskFull => {}
                 },
                 ended = child.wait(), if !is_gone => {
                     let ended = ended.map_or_else(|error| error.to_string(), |e| e.to_string());

@@ -6,7 +6,7 @@ use autoclave_policies::{Problem, Problems, Source};
 use super::decode::{Fields, Findings, Trouble, kind};
 use super::policy_file::{Policies, ReadPolicy};
 use super::values::{marker_name, scalar, text};
-use super::{Dialect, Marker, Status, goal, guards, keys, means};
+use super::{Dialect, Marker, Status, goal, golden, guards, keys, means};
 
 /// A configuration file without problems.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,6 +163,7 @@ fn read_marker(
     let prepare = goal::prepare(fields);
     let metric = goal::metric_spec(fields);
     let guards = guards::guards(fields);
+    let golden = golden::golden(fields);
     let track = guards::track(fields);
     let (limits, model) = means::loop_limits(fields);
     let agent = means::agent(fields, model);
@@ -176,6 +177,7 @@ fn read_marker(
         metric: metric?,
         guards: guards.commands,
         line_guards: guards.lines,
+        golden,
         track,
         limits,
         agent,

@@ -10,7 +10,7 @@ use super::file::GlobPlace;
 use super::keys;
 use super::percent::{fraction, positive_fraction};
 use super::values::{alpha, count, filled, glob, metric, metric_name, pattern, text, word};
-use super::{Extract, MetricSpec, Step, Target};
+use super::{Extract, MetricHarness, MetricSpec, Step, Target};
 use crate::model::Direction;
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -68,6 +68,7 @@ pub(super) fn metric_spec(marker: &mut Fields<'_, '_>) -> Option<MetricSpec> {
     )?;
     let mut fields = marker.section("metric", &keys::METRIC)?;
     let command = fields.required("command", "write the shell command that measures", filled);
+    let harness = harness(&mut fields);
     let name = fields
         .optional("name", metric_name)
         .filter(|name| !name.is_empty());
@@ -92,6 +93,7 @@ pub(super) fn metric_spec(marker: &mut Fields<'_, '_>) -> Option<MetricSpec> {
     let target = fields.optional("target", metric);
     Some(MetricSpec {
         command: command?,
+        harness,
         extract: extract?,
         name,
         unit,
@@ -105,6 +107,15 @@ pub(super) fn metric_spec(marker: &mut Fields<'_, '_>) -> Option<MetricSpec> {
         max_pairs,
         target,
     })
+}
+
+/// Reads `harness`; `None` where it is absent, or unfit and reported.
+fn harness(metric: &mut Fields<'_, '_>) -> Option<MetricHarness> {
+    let mut fields = metric.section("harness", &keys::HARNESS)?;
+    let input = fields.optional("input", filled);
+    let hint = "write the shell command that judges what `metric.command` prints";
+    let check = fields.required("check", hint, filled)?;
+    Some(MetricHarness { input, check })
 }
 
 /// Reads `extract`, where it is given; `name` is that of the metric beside it.

@@ -137,6 +137,7 @@ fn guard(mut fields: Fields<'_, '_>, number: usize) -> Option<Guard> {
     let direction = fields.or("direction", Direction::Higher, word(&DIRECTIONS));
     let strictness = strictness(&mut fields);
     let hidden = fields.or("hidden", false, boolean);
+    let liveness = fields.or("liveness", false, boolean);
     let counting = counting_words();
     let tests = fields.or("tests", Counting::Auto, word(&counting));
     // Every answer tells the agent something of a check that it should not know.
@@ -162,6 +163,7 @@ fn guard(mut fields: Fields<'_, '_>, number: usize) -> Option<Guard> {
         strictness,
         tests,
         hidden,
+        liveness,
         rework_attempts,
         timeout,
     }))
@@ -174,6 +176,7 @@ fn line_guard(mut fields: Fields<'_, '_>, name: String) -> Option<LineGuard> {
         "extract",
         "tests",
         "hidden",
+        "liveness",
         "rework_attempts",
         "timeout",
     ] {

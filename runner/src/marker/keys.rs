@@ -28,6 +28,7 @@ pub(super) const MARKER: Section = Section {
         "metric",
         "guard",
         "guards",
+        "golden",
         "track",
         "loop",
         "agent",
@@ -58,6 +59,7 @@ pub(super) const METRIC: Section = Section {
     name: "metric",
     keys: &[
         "command",
+        "harness",
         "extract",
         "name",
         "unit",
@@ -73,6 +75,16 @@ pub(super) const METRIC: Section = Section {
     ],
     older: &["command", "extract", "direction", "baseline"],
 };
+pub(super) const HARNESS: Section = Section {
+    name: "harness",
+    keys: &["input", "check"],
+    older: &[],
+};
+pub(super) const GOLDEN: Section = Section {
+    name: "golden",
+    keys: &["command", "inputs", "generate", "count", "timeout"],
+    older: &[],
+};
 pub(super) const GUARD: Section = Section {
     name: "guard",
     keys: &[
@@ -86,6 +98,7 @@ pub(super) const GUARD: Section = Section {
         "tolerance",
         "tests",
         "hidden",
+        "liveness",
         "rework_attempts",
         "timeout",
     ],
@@ -159,9 +172,9 @@ pub(super) const EXAMPLES: Section = Section {
     older: &[],
 };
 
-pub(super) const SECTIONS: [&Section; 12] = [
-    &FILE, &MARKER, &TARGET, &PREPARE, &METRIC, &GUARD, &LOOP, &AGENT, &SANDBOX, &LIMITS, &POLICY,
-    &EXAMPLES,
+pub(super) const SECTIONS: [&Section; 14] = [
+    &FILE, &MARKER, &TARGET, &PREPARE, &METRIC, &HARNESS, &GUARD, &GOLDEN, &LOOP, &AGENT, &SANDBOX,
+    &LIMITS, &POLICY, &EXAMPLES,
 ];
 
 /// Returns what to say about a key that `section` does not know.

@@ -6,6 +6,7 @@ mod duration;
 mod exec;
 mod file;
 mod goal;
+mod golden;
 mod guards;
 mod keys;
 mod means;
@@ -57,6 +58,9 @@ pub struct Marker {
     /// Those that read what the metric's command prints, in the order written; may be empty.
     #[serde(default)]
     pub line_guards: Vec<LineGuard>,
+    /// What the candidate's output is compared on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub golden: Option<Golden>,
     /// Names of `METRIC name=value` lines to record; unique; may be empty.
     #[serde(default)]
     pub track: Vec<String>,
@@ -95,6 +99,9 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricSpec {
     pub command: String,
+    /// What stands around `command`, apart from it; without it `command` is its own judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harness: Option<MetricHarness>,
     pub extract: Extract,
     pub name: Option<String>,
     pub unit: Option<String>,
@@ -114,6 +121,36 @@ pub struct MetricSpec {
     pub max_pairs: u32,
     /// Stop the run when the champion reaches it.
     pub target: Option<Metric>,
+}
+
+/// Commands of the base commit around the metric's, in sandboxes that the candidate is not in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricHarness {
+    /// Prints what `metric.command` gets as its standard input.
+    pub input: Option<String>,
+    /// Gets what `metric.command` printed as its standard input, and prints the number.
+    pub check: String,
+}
+
+/// Inputs whose output must stay what it is on the base commit, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Golden {
+    /// Gets one input as its standard input.
+    pub command: String,
+    /// Globs of files of the base commit, checked but not yet compiled.
+    pub inputs: Vec<String>,
+    pub generate: Option<Generate>,
+    /// Of `command`, for one input.
+    pub timeout: Duration,
+}
+
+/// Inputs that are made by a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generate {
+    /// Prints one input, which it draws by `AUTOCLAVE_SEED`.
+    pub command: String,
+    /// How many; at least 1.
+    pub count: u32,
 }
 
 /// How a number is found in what a command prints.
@@ -148,6 +185,9 @@ pub struct GuardSpec {
     /// The agent sees nothing of it: neither its command nor files nor output.
     #[serde(default)]
     pub hidden: bool,
+    /// It must notice faults that are planted in what it checks.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub liveness: bool,
     /// How often a failing guard goes back to the agent, with its output unless it is hidden.
     pub rework_attempts: u32,
     pub timeout: Duration,
@@ -324,4 +364,12 @@ impl From<BackendKind> for BackendChoice {
             BackendKind::Container => Self::Container,
         }
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }

@@ -49,6 +49,7 @@ fn sample() -> Marker {
         prepare: None,
         metric: MetricSpec {
             command: "python3 bench.py".to_owned(),
+            harness: None,
             extract: Extract::Filter("grep -oP 'ms=\\K[0-9.]+'".to_owned()),
             name: Some("ms".to_owned()),
             unit: Some("ms".to_owned()),
@@ -71,10 +72,12 @@ fn sample() -> Marker {
             strictness: Strictness::Hard,
             tests: Counting::Auto,
             hidden: false,
+            liveness: false,
             rework_attempts: 2,
             timeout: Duration::from_secs(600),
         }],
         line_guards: Vec::new(),
+        golden: None,
         track: Vec::new(),
         limits: LoopLimits {
             budget_per_experiment: Duration::from_secs(1500),
@@ -163,6 +166,7 @@ fn what_is_left_out_takes_its_default() {
         },
         metric: MetricSpec {
             command: "c".to_owned(),
+            harness: None,
             extract: Extract::MetricLines {
                 name: "ms".to_owned(),
             },
@@ -438,4 +442,52 @@ proptest! {
             let _file = parse_config(&lines.join("\n"), "config.yaml", dialect, &policy_file);
         }
     }
+}
+
+#[test]
+fn what_proves_itself_is_read() {
+    let text = "markers: [{name: a, target: {mutable: [src/]}, \
+        metric: {command: c, harness: {input: i, check: j}, extract: e, direction: lower}, \
+        golden: {command: g, inputs: [tests/*.in], generate: r, timeout: 5s}, \
+        guard: {command: t, liveness: true}}]";
+    let marker = &ours(text).unwrap().markers[0];
+    let harness = MetricHarness {
+        input: Some("i".to_owned()),
+        check: "j".to_owned(),
+    };
+    assert_eq!(marker.metric.harness, Some(harness));
+    let golden = Golden {
+        command: "g".to_owned(),
+        inputs: texts(&["tests/*.in"]),
+        generate: Some(Generate {
+            command: "r".to_owned(),
+            count: 8,
+        }),
+        timeout: Duration::from_secs(5),
+    };
+    assert_eq!(marker.golden, Some(golden));
+    assert!(marker.guards[0].liveness);
+}
+
+#[test]
+fn proofs_that_mean_nothing_are_refused_at_their_place() {
+    let refused = |metric: &str, marker: &str| {
+        let text = format!(
+            "markers:\n- {{name: a, target: {{mutable: [a]}}, metric: {{command: c, extract: e, \
+             direction: lower{metric}}}\n{marker}}}"
+        );
+        let problems = ours(&text).unwrap_err();
+        let told = problems.problems.iter();
+        told.map(|p| format!("{}:{} {}: {}", p.line, p.column, p.key, p.message))
+            .collect::<Vec<_>>()
+    };
+    let told = [
+        refused(", harness: {input: i}", ""),
+        refused("", "   , golden: {command: c}"),
+        refused("", "   , golden: {command: c, inputs: []}"),
+        refused("", "   , golden: {command: c, inputs: [../a], count: 3}"),
+        refused("", "   , golden: {inputs: [a], count: 0}"),
+        refused("", "   , guard: {metric: rss, liveness: true}"),
+    ];
+    insta::assert_debug_snapshot!(told);
 }

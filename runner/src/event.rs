@@ -130,7 +130,8 @@ pub enum EventKind {
         attempt: u32,
         of: u32,
     },
-    /// One pair measured; `gain` is its relative gain, `evidence` is ln E, kept at ln(1/alpha).
+    /// One pair measured; `gain` is its relative gain. `evidence` is ln E and keeps the candidate at
+    /// `threshold`, ln(1/alpha); `against` is ln F and lets it go at `against_threshold`.
     PairMeasured {
         experiment: ExperimentNumber,
         pair: u32,
@@ -139,6 +140,19 @@ pub enum EventKind {
         gain: f64,
         evidence: f64,
         threshold: f64,
+        #[serde(default)]
+        against: f64,
+        #[serde(default)]
+        against_threshold: f64,
+        /// The candidate was measured before the champion.
+        #[serde(default)]
+        candidate_first: bool,
+        /// What the pair took, sandboxes included.
+        #[serde(default)]
+        seconds: f64,
+        /// What the runner itself saw of both metric commands; absent in events of before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clocks: Option<PairClocks>,
     },
     /// `finalize` took one reading of each of its sides, in a random order.
     RoundMeasured {
@@ -154,6 +168,9 @@ pub enum EventKind {
         value: Option<Metric>,
         gain: Option<f64>,
         pairs: u32,
+        /// What measuring the pairs took, of `seconds`.
+        #[serde(default)]
+        measuring_seconds: f64,
         cost_usd: Cost,
         seconds: f64,
         summary: String,
@@ -167,6 +184,15 @@ pub enum EventKind {
         /// What it took in sandboxes; absent where a killed run decided and a later one tells it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         executions: Option<Executions>,
+    },
+    /// A commit was compared with itself, where a keep is false; outside of runs.
+    NullMeasured {
+        number: u32,
+        of: u32,
+        verdict: Verdict,
+        gain: f64,
+        pairs: u32,
+        seconds: f64,
     },
     /// The run waits; `until_ms` is in milliseconds since 1970.
     Waiting {
@@ -196,6 +222,23 @@ pub struct SideReading {
     /// For people; a fragment such as `the base`.
     pub side: String,
     pub value: Metric,
+}
+
+/// What the runner's own clocks saw of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PairClocks {
+    pub champion: Clocks,
+    pub candidate: Clocks,
+}
+
+/// What the runner's own clocks saw of one metric command.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Clocks {
+    pub wall_seconds: f64,
+    /// Of all its processes; `None` where nobody could tell.
+    pub cpu_seconds: Option<f64>,
+    /// `None` where it was killed.
+    pub exit_code: Option<i32>,
 }
 
 /// What the sandboxes of an experiment took; the rest of its time is the runner's own.

@@ -4,6 +4,7 @@ pub mod containers;
 pub mod durable;
 pub mod engine;
 pub mod engine_proxy;
+pub mod judging;
 pub mod model_server;
 pub mod naive;
 pub mod stage;

@@ -79,6 +79,12 @@ impl Toy {
 
     /// As [`new`](Self::new), with the configuration as `change` makes it.
     pub fn with(change: impl FnOnce(String) -> String) -> Self {
+        Self::measured_by("cat src/number.txt\n", change)
+    }
+
+    /// As [`with`](Self::with), with the shell script `measure` as its metric, in which `@CUES@`
+    /// stands for the folder of [`cues`](Self::cues).
+    pub fn measured_by(measure: &str, change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
         // Not beneath /tmp or /var/tmp, which a sandbox has one of its own of.
         let beside = autoclave().with_file_name("");
@@ -101,7 +107,7 @@ impl Toy {
             ),
             (".agent/agent.sh", AGENT.replace("@CUES@", &cues)),
             ("src/number.txt", "100\n".to_owned()),
-            ("tests/measure.sh", "cat src/number.txt\n".to_owned()),
+            ("tests/measure.sh", measure.replace("@CUES@", &cues)),
             ("tests/guard.sh", GUARD.to_owned()),
         ] {
             let path = toy.repo().join(path);
@@ -243,6 +249,8 @@ impl Toy {
             let object = record.as_object_mut().unwrap();
             object.remove("run");
             object.remove("seconds");
+            object.remove("measuring_seconds");
+            object.remove("seed");
             object.remove("marker_digest");
             for key in ["base", "commit", "champion"] {
                 if let Some(Value::String(commit)) = object.get_mut(key) {

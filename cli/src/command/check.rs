@@ -1,21 +1,28 @@
 //! `autoclave check`.
 
 use autoclave_runner::campaign::{self, Area, CheckReport, CheckStatus, PreflightRequest};
+use autoclave_runner::event::{Event, EventKind, Reporter};
 use clap::Args;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::project::{self, Config, NoConfig, Project};
-use crate::{runtime, service};
+use crate::{reporter, runtime, service};
 
 /// Try everything a run needs, before a night is spent
 #[derive(Debug, Args)]
-#[command(after_help = "Example: autoclave check -m sort-speed")]
+#[command(
+    after_help = "Examples:\n  autoclave check -m sort-speed\n  autoclave check --aa 50    \
+                  compare the base with itself 50 times: every keep would be false"
+)]
 pub struct CheckArgs {
     /// The marker; may be left out when there is only one
     #[arg(short, long, value_name = "NAME")]
     marker: Option<String>,
+    /// Compare the base with itself N times, for real, and count the keeps; Ctrl-C ends it early
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    aa: Option<u32>,
 }
 
 /// Checks and prints the findings.
@@ -38,11 +45,14 @@ pub fn run(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
             }
             CheckReport::of_problems(&problems)
         }
-        Ok(config) => preflight(Project { repo, config }, args.marker.as_deref())?,
+        Ok(config) => preflight(Project { repo, config }, &args, format)?,
     };
     match format {
         Format::Json => output::print_json(&report)?,
         Format::Text => output::print(&text(&report))?,
+    }
+    if report.aa.as_ref().is_some_and(|aa| aa.interrupted) {
+        return Ok(Exit::Interrupted);
     }
     let mut checks = report.checks.iter();
     let failed = checks.find(|check| check.status == CheckStatus::Failed);
@@ -56,8 +66,8 @@ pub fn run(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
     })
 }
 
-fn preflight(project: Project, marker: Option<&str>) -> Result<CheckReport, Failure> {
-    let marker = project.marker(marker)?;
+fn preflight(project: Project, args: &CheckArgs, format: Format) -> Result<CheckReport, Failure> {
+    let marker = project.marker(args.marker.as_deref())?;
     let host = project::host_facts()?;
     let warnings = project.warnings();
     let found = service::from_environment(None);
@@ -66,6 +76,9 @@ fn preflight(project: Project, marker: Option<&str>) -> Result<CheckReport, Fail
         Ok(None) => Err("no credential in the environment".to_owned()),
         Err(failure) => Err(failure.message()),
     };
+    let mut reporter = NullExperiments {
+        progress: (format == Format::Text).then(|| reporter::standard(format)),
+    };
     runtime::block_on(async |cancel| {
         let request = PreflightRequest {
             config: &project.config.file,
@@ -73,8 +86,9 @@ fn preflight(project: Project, marker: Option<&str>) -> Result<CheckReport, Fail
             marker,
             service,
             host: &host,
+            null_experiments: args.aa.unwrap_or(0),
         };
-        Ok(campaign::preflight(project.repo, request, &cancel, &mut Silent).await?)
+        Ok(campaign::preflight(project.repo, request, &cancel, &mut reporter).await?)
     })
 }
 
@@ -108,9 +122,18 @@ fn printable(line: &str) -> String {
     line.chars().map(visible).collect()
 }
 
-/// A check reports its findings at the end.
-struct Silent;
+/// A check reports its findings at the end; only null experiments take long enough to be told one
+/// by one.
+struct NullExperiments {
+    /// `None` for programs.
+    progress: Option<Box<dyn Reporter>>,
+}
 
-impl autoclave_runner::event::Reporter for Silent {
-    fn event(&mut self, _event: &autoclave_runner::event::Event) {}
+impl Reporter for NullExperiments {
+    fn event(&mut self, event: &Event) {
+        if let (Some(progress), EventKind::NullMeasured { .. }) = (&mut self.progress, &event.kind)
+        {
+            progress.event(event);
+        }
+    }
 }

@@ -204,13 +204,15 @@ impl View {
                 gain,
                 evidence,
                 threshold,
+                seconds,
                 ..
             } => vec![item(
                 "pair",
                 &format!(
-                    "{pair}: {champion} -> {candidate}, gain {}, evidence {} {evidence:.1} of {threshold:.1}",
+                    "{pair}: {champion} -> {candidate}, gain {}, evidence {} {evidence:.1} of {threshold:.1}, {}",
                     percent(*gain),
-                    bar(*evidence, *threshold)
+                    bar(*evidence, *threshold),
+                    span(*seconds)
                 ),
             )],
             EventKind::RoundMeasured {
@@ -224,6 +226,28 @@ impl View {
                     .collect();
                 let line = format!("{round} of {of}: {}", readings.join(", "));
                 vec![item("round", &line)]
+            }
+            EventKind::NullMeasured {
+                number,
+                of,
+                verdict,
+                gain,
+                pairs,
+                seconds,
+            } => {
+                let line = format!(
+                    "{number} of {of}: {}, gain {} over {}, {}",
+                    verdict_words(*verdict),
+                    percent(*gain),
+                    count(*pairs, "pair"),
+                    span(*seconds)
+                );
+                let line = item("null", &line);
+                vec![if *verdict == Verdict::Keep {
+                    self.style.bad(&line)
+                } else {
+                    line
+                }]
             }
             EventKind::Decided { .. } => self.decided(&event.kind),
             EventKind::Waiting { reason, until_ms } => {
@@ -285,6 +309,9 @@ impl View {
                 Some(format!("measuring round {} of {of}", round + 1))
             }
             EventKind::RoundMeasured { .. } => Some("writing the report".to_owned()),
+            EventKind::NullMeasured { number, of, .. } => {
+                Some(format!("null experiment {} of {of}", number + 1))
+            }
             EventKind::Waiting { reason, .. } => Some(format!("waiting: {}", one_line(reason, 60))),
             EventKind::Warning { .. }
             | EventKind::Prepared { .. }
@@ -339,6 +366,7 @@ impl View {
             verdict,
             gain,
             pairs,
+            measuring_seconds,
             cost_usd,
             seconds,
             summary,
@@ -364,7 +392,11 @@ impl View {
             summary.clone(),
         ]);
         let over = match gain {
-            Some(_) => format!(", gain {shown_gain} over {}", count(*pairs, "pair")),
+            Some(_) => format!(
+                ", gain {shown_gain} over {} in {}",
+                count(*pairs, "pair"),
+                span(*measuring_seconds)
+            ),
             None => String::new(),
         };
         let words = verdict_words(*verdict);

@@ -137,7 +137,14 @@ fn noise_is_told_as_runs_and_a_target_that_is_reached_as_a_warning() {
     let said = check(&repository);
     assert_eq!(said.code, 0, "{}", said.stdout);
     let (noise, _) = said.check("noise");
-    assert!(noise.contains(" %: finding 3 % takes about "), "{noise}");
+    assert!(
+        noise.contains(" % per reading, from 8 readings\na gain of 3% takes about "),
+        "{noise}"
+    );
+    let found = &said.json()["noise"];
+    let per_reading = found["per_reading"].as_f64().unwrap();
+    assert!((0.0..0.01).contains(&per_reading), "{found}");
+    assert_eq!(found["prices"].as_array().unwrap().len(), 3);
     assert!(
         said.check("metric")
             .0

@@ -85,6 +85,11 @@ impl Tail {
         self.bytes.drain(..excess);
     }
 
+    /// Says whether more came than is kept.
+    pub fn is_cut(&self) -> bool {
+        self.seen > self.bytes().len() as u64
+    }
+
     /// Returns the last line that is not blank, cut to 200 characters.
     pub fn last_line(&self) -> Option<String> {
         let text = String::from_utf8_lossy(self.bytes());

@@ -17,6 +17,11 @@ pub(super) fn stamp() -> String {
     jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string()
 }
 
+/// Returns a random seed; short enough for any reader of JSON.
+pub(super) fn seed() -> u32 {
+    (dice() & 0xffff_ffff) as u32
+}
+
 /// Returns a random number.
 pub(super) fn dice() -> u64 {
     RandomState::new().hash_one(now_ms())

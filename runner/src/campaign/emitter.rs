@@ -126,6 +126,7 @@ pub fn decided(record: ExperimentRecord, executions: Option<Executions>) -> Even
         value: record.value,
         gain: record.gain,
         pairs: record.pairs,
+        measuring_seconds: record.measuring_seconds,
         cost_usd: record.usage.cost_usd,
         seconds: record.seconds,
         summary: record.summary,

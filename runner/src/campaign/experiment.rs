@@ -7,22 +7,27 @@ use std::time::Instant;
 use super::CampaignError;
 use super::bench::Role;
 use super::clock;
-use super::compare::Sides;
+use super::compare::{Contest, Pair, purpose};
+use super::doubt::Doubted;
 use super::emitter::decided;
 use super::error::chain;
 use super::folder;
+use super::golden::{Difference, GOLDEN};
+use super::liveness::{Life, Passed};
 use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
 use super::wait::wait_until;
 use crate::agent::AgentOutcome;
 use crate::decide::bound::{Held, judge_lines};
 use crate::decide::brief::{BriefFacts, brief, hidden_rework_brief, rework_brief};
+use crate::decide::dice::Dice;
 use crate::decide::judge::PairedRule;
 use crate::decide::lines::Lines;
 use crate::decide::patience::{Refusal, ask_again_at_ms};
+use crate::decide::plausible::Doubt;
 use crate::decide::progress::Strategy;
 use crate::decide::record::{ExperimentRecord, Record};
-use crate::event::EventKind;
+use crate::event::{Clocks, EventKind, PairClocks};
 use crate::gateway::Gateway;
 use crate::model::{
     Change, CommitId, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, Usage,
@@ -39,6 +44,9 @@ pub(super) struct Champion {
     /// What is measured, after `metric.build`.
     pub built: Snapshot,
 }
+
+/// What agents are told of a hidden guard.
+const HIDDEN_FAILED: &str = "a hidden guard failed";
 
 /// What an experiment has come to so far.
 struct Attempt {
@@ -63,6 +71,8 @@ struct Ending {
     value: Option<Metric>,
     gain: Option<f64>,
     pairs: u32,
+    spread: Option<f64>,
+    measuring_seconds: f64,
     detail: String,
     /// The candidate, built; only with [`Verdict::Keep`].
     kept: Option<Snapshot>,
@@ -82,6 +92,8 @@ impl Ending {
             value: None,
             gain: None,
             pairs: 0,
+            spread: None,
+            measuring_seconds: 0.0,
             detail,
             kept: None,
             refusal: None,
@@ -190,6 +202,8 @@ impl Campaign<'_> {
             value: ending.value,
             gain: ending.gain,
             pairs: ending.pairs,
+            spread: ending.spread,
+            measuring_seconds: ending.measuring_seconds,
             usage,
             seconds,
             denied,
@@ -265,7 +279,12 @@ impl Campaign<'_> {
             };
             let candidate = self.workshop.measured(&self.base, &commit).await?;
             match self.guards(attempt, &candidate).await? {
-                Gated::Passed => return self.judge(attempt, &champion, candidate).await,
+                Gated::Passed => {
+                    if let Some(why) = self.golden(attempt, &candidate).await? {
+                        return Ok(Ending::discard(DiscardReason::GuardFailed, why));
+                    }
+                    return self.judge(attempt, &champion, candidate).await;
+                }
                 Gated::Failed {
                     guard,
                     is_hidden,
@@ -279,7 +298,7 @@ impl Campaign<'_> {
                     if is_hidden {
                         // The detail goes into later briefs, the remark does not.
                         attempt.remarks.push(format!("hidden {detail}"));
-                        "a hidden guard failed".clone_into(&mut detail);
+                        HIDDEN_FAILED.clone_into(&mut detail);
                     }
                     if reworks >= rework {
                         return Ok(Ending::discard(DiscardReason::GuardFailed, detail));
@@ -450,47 +469,175 @@ impl Campaign<'_> {
             Ok(built) => built,
             Err(why) => return Ok(Ending::discard(DiscardReason::NoMetric, why)),
         };
-        let noise = self
-            .progress
-            .baseline
-            .as_ref()
-            .expect("measured first")
-            .noise;
-        let sides = Sides {
+        let noise = self.progress.noise().expect("measured first");
+        let contest = Contest {
             champion: &champion.built,
             candidate: &built,
+            rule: PairedRule::new(&self.workshop.marker.metric, noise),
+            expected: self.champion_value(),
+            base: &self.base.measured,
+            dice: self.dice(attempt.number),
         };
-        let rule = PairedRule::new(&self.workshop.marker.metric, noise);
         let Self {
             workshop,
             emitter,
             cancel,
             ..
         } = self;
-        let compared = workshop
-            .compare(sides, rule, attempt.number, emitter, cancel)
-            .await?;
+        let mut pairs = String::from(PAIRS_HEADER);
+        let mut note = |pair: Pair| {
+            pairs.push_str(&row(&pair));
+            emitter.emit(pair.measured(attempt.number));
+        };
+        let compared = workshop.compare(contest, &mut note, cancel).await?;
+        if let Some(clocks) = compared.broken_off {
+            pairs.push_str(&broken_off(compared.pairs + 1, &clocks));
+        }
+        folder::write(&attempt.folder.join("pairs.tsv"), pairs.as_bytes())?;
         write_metric(&attempt.folder, &compared.output)?;
         attempt.metric_lines = compared.lines;
-        let (verdict, detail) = match compared.verdict {
-            Verdict::Keep => match self.line_guards(attempt) {
-                Ok(()) => (Verdict::Keep, compared.detail),
-                Err(why) => (Verdict::Discard(DiscardReason::GuardFailed), why),
-            },
-            verdict => (verdict, compared.detail),
-        };
+        let (mut verdict, mut detail) = (compared.verdict, compared.detail);
+        if verdict == Verdict::Keep
+            && let Err(why) = self.line_guards(attempt)
+        {
+            (verdict, detail) = (Verdict::Discard(DiscardReason::GuardFailed), why);
+        }
+        let gain = compared.gain.unwrap_or_default();
+        if verdict == Verdict::Keep
+            && let Some(doubt) = Doubt::of(self.workshop.stopwatch(), &compared.accounts, gain)
+        {
+            let told;
+            (verdict, told) = self.doubt(attempt, doubt, champion, &candidate).await?;
+            detail = match verdict {
+                Verdict::Keep => format!("{told}; {detail}"),
+                Verdict::Discard(_) | Verdict::Void(_) => told,
+            };
+        }
+        // Last, since it takes the guard several times.
+        if verdict == Verdict::Keep
+            && let Some(why) = self.blind_guard(attempt, &candidate).await?
+        {
+            (verdict, detail) = (Verdict::Discard(DiscardReason::GuardFailed), why);
+        }
         let keep = verdict == Verdict::Keep;
         Ok(Ending {
             verdict,
             value: compared.value,
             gain: compared.gain,
             pairs: compared.pairs,
+            spread: compared.spread,
+            measuring_seconds: compared.seconds,
             detail,
             kept: keep.then_some(built),
             refusal: None,
             finish: None,
             fatal: None,
         })
+    }
+
+    /// Measures once more what is hard to believe, and tells what that says.
+    async fn doubt(
+        &mut self,
+        attempt: &Attempt,
+        doubt: Doubt,
+        champion: &Champion,
+        candidate: &Snapshot,
+    ) -> Result<(Verdict, String), CampaignError> {
+        self.emitter.warn(format!(
+            "experiment {} is measured again, since it is hard to believe: {doubt}",
+            attempt.number
+        ));
+        let commit = &champion.commit;
+        let champion = self.workshop.measured(&self.base, commit).await?;
+        let doubted = Doubted {
+            doubt,
+            champion: &champion,
+            candidate,
+            base: &self.base.measured,
+            dice: self.dice(attempt.number),
+        };
+        self.workshop.measure_again(doubted, &self.cancel).await
+    }
+
+    /// Returns which guard with `liveness` does not notice faults in the candidate, if one does
+    /// not.
+    async fn blind_guard(
+        &mut self,
+        attempt: &mut Attempt,
+        candidate: &Snapshot,
+    ) -> Result<Option<String>, CampaignError> {
+        let commit = attempt.commit.as_ref().expect("it was measured");
+        let baseline = self.progress.baseline.as_ref().expect("measured first");
+        let mut dice = self.dice(attempt.number).apart(purpose::FAULTS);
+        let guards = self.workshop.marker.guards.iter();
+        for guard in guards.filter(|guard| guard.liveness) {
+            let passed = Passed {
+                commit,
+                measured: candidate,
+                base: baseline.guard(&guard.name).expect("measured first"),
+            };
+            let seed = u64::from(dice.number());
+            let life = self.workshop.liveness(guard, passed, seed, &self.cancel);
+            let why = match life.await? {
+                Life::Alive { .. } => continue,
+                Life::Blind { faults } => format!("no longer notices planted faults: {faults}"),
+                Life::NoPlace => "no longer notices planted faults: there is no code left that \
+                                  one could be planted in"
+                    .to_owned(),
+            };
+            let why = format!("guard `{}` {why}", guard.name);
+            if guard.hidden {
+                attempt.remarks.push(format!("hidden {why}"));
+                return Ok(Some(HIDDEN_FAILED.to_owned()));
+            }
+            return Ok(Some(why));
+        }
+        Ok(None)
+    }
+
+    /// Returns what else than the base's the candidate prints on `golden` inputs, if it does.
+    async fn golden(
+        &mut self,
+        attempt: &mut Attempt,
+        candidate: &Snapshot,
+    ) -> Result<Option<String>, CampaignError> {
+        let baseline = self.progress.baseline.as_ref().expect("measured first");
+        if self.workshop.marker.golden.is_none() {
+            return Ok(None);
+        }
+        self.emitter.emit(EventKind::GuardStarted {
+            experiment: Some(attempt.number),
+            guard: GOLDEN.to_owned(),
+        });
+        let sides = (&self.base.measured, candidate);
+        let difference = self
+            .workshop
+            .golden_difference(sides, &baseline.golden, &self.cancel)
+            .await?;
+        let told = difference.as_ref().map(Difference::told);
+        self.emitter.emit(EventKind::GuardFinished {
+            experiment: Some(attempt.number),
+            guard: GOLDEN.to_owned(),
+            passed: told.is_none(),
+            value: None,
+            detail: told.clone().unwrap_or_else(|| "passed".to_owned()),
+            tests: Vec::new(),
+        });
+        let (Some(told), Some(difference)) = (told, difference) else {
+            return Ok(None);
+        };
+        if difference.is_hidden {
+            // The detail goes into later briefs, the remark does not.
+            attempt.remarks.push(told);
+            let detail = format!("{GOLDEN}: the output for a hidden input differs");
+            return Ok(Some(detail));
+        }
+        Ok(Some(told))
+    }
+
+    /// Returns what all random choices of an experiment are drawn from.
+    fn dice(&self, number: ExperimentNumber) -> Dice {
+        Dice::of_experiment(self.progress.seed, number.get())
     }
 
     /// Holds what a candidate's measurements printed against the guards on it.
@@ -589,6 +736,48 @@ impl Campaign<'_> {
             }
         }
     }
+}
+
+const PAIRS_HEADER: &str = "pair\tfirst\tchampion\tcandidate\tgain\tevidence\tthreshold\tagainst\tagainst_threshold\tseconds\t\
+    champion_wall\tchampion_cpu\tchampion_exit\tcandidate_wall\tcandidate_cpu\tcandidate_exit\n";
+
+/// Returns a pair as a line of `pairs.tsv`.
+fn row(pair: &Pair) -> String {
+    let first = if pair.candidate_first {
+        "candidate"
+    } else {
+        "champion"
+    };
+    let ((evidence, threshold), (against, against_threshold)) = (pair.evidence, pair.against);
+    format!(
+        "{}\t{first}\t{}\t{}\t{:.6}\t{evidence:.4}\t{threshold:.4}\t{against:.4}\t\
+         {against_threshold:.4}\t{:.3}\t{}\n",
+        pair.number,
+        pair.champion,
+        pair.candidate,
+        pair.gain,
+        pair.seconds,
+        clocks(&pair.clocks)
+    )
+}
+
+/// Returns a pair without two numbers as a line of `pairs.tsv`.
+fn broken_off(number: u32, seen: &PairClocks) -> String {
+    format!("{number}{}\t{}\n", "\t".repeat(9), clocks(seen))
+}
+
+fn clocks(pair: &PairClocks) -> String {
+    let told = |clocks: &Clocks| {
+        let cpu = clocks.cpu_seconds.map(|cpu| format!("{cpu:.6}"));
+        let exit = clocks.exit_code.map(|code| code.to_string());
+        format!(
+            "{:.6}\t{}\t{}",
+            clocks.wall_seconds,
+            cpu.unwrap_or_default(),
+            exit.unwrap_or_default()
+        )
+    };
+    format!("{}\t{}", told(&pair.champion), told(&pair.candidate))
 }
 
 fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {

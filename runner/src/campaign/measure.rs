@@ -1,5 +1,6 @@
 //! One reading of a metric or guard, each in a fresh sandbox.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -7,19 +8,23 @@ use tokio_util::sync::CancellationToken;
 use super::CampaignError;
 use super::bench::Role;
 use super::capture::Capture;
+use super::round::Round;
 use super::workshop::Workshop;
 use crate::decide::bound::{Bound, Held};
+use crate::decide::dice::Dice;
 use crate::decide::lines::Lines;
+use crate::decide::plausible::Account;
 use crate::decide::record::GuardBase;
 use crate::decide::{extract, tests_passed};
+use crate::event::Clocks;
 use crate::marker::{Counting, Extract, GuardSpec};
 use crate::model::{Metric, TestsPassed};
-use crate::sandbox::{Execution, Exit, Finished, Snapshot};
+use crate::sandbox::{Execution, Exit, Finished, OutputSink, Snapshot};
 
 /// How much of a harness's output an extract filter sees: the last 16 MiB.
-const EXTRACT_BYTES: usize = 16 << 20;
+pub(super) const EXTRACT_BYTES: usize = 16 << 20;
 /// How much of an output is kept for people.
-const PEOPLE_BYTES: usize = 64 << 10;
+pub(super) const PEOPLE_BYTES: usize = 64 << 10;
 
 /// What one run of a metric command gave.
 #[derive(Debug)]
@@ -28,10 +33,62 @@ pub struct Reading {
     pub value: Result<Metric, String>,
     pub exit: Exit,
     pub wall: Duration,
+    /// Processor time; `None` where nobody could tell.
+    pub cpu: Option<Duration>,
     /// The `METRIC name=value` lines that guards and tracks read.
     pub lines: Lines,
     /// What it printed, for people.
     pub output: String,
+}
+
+impl Reading {
+    /// Returns what the runner saw of the metric command.
+    pub fn clocks(&self) -> Clocks {
+        Clocks {
+            wall_seconds: self.wall.as_secs_f64(),
+            cpu_seconds: self.cpu.map(|cpu| cpu.as_secs_f64()),
+            exit_code: match self.exit {
+                Exit::Code(code) => Some(code),
+                Exit::Signal(_)
+                | Exit::TimedOut
+                | Exit::Cancelled
+                | Exit::OutOfMemory
+                | Exit::NotStarted { .. } => None,
+            },
+        }
+    }
+
+    /// Returns its number beside the runner's clocks; where nobody knows the processor time, the
+    /// wall time stands for it.
+    pub fn account(&self, reported: Metric) -> Account {
+        Account {
+            reported,
+            wall: self.wall,
+            cpu: self.cpu.unwrap_or(self.wall),
+        }
+    }
+}
+
+/// A shell command, and all that it gets.
+pub(super) struct Shell<'a> {
+    pub snapshot: &'a Snapshot,
+    pub command: &'a str,
+    pub stdin: Vec<u8>,
+    pub env: BTreeMap<String, String>,
+    pub timeout: Duration,
+}
+
+impl<'a> Shell<'a> {
+    /// Returns a command that gets no input.
+    pub fn new(snapshot: &'a Snapshot, command: &'a str, timeout: Duration) -> Self {
+        Self {
+            snapshot,
+            command,
+            stdin: Vec::new(),
+            env: BTreeMap::new(),
+            timeout,
+        }
+    }
 }
 
 /// What one run of a guard gave.
@@ -47,25 +104,24 @@ pub struct GuardResult {
 }
 
 impl Workshop {
-    /// Measures with a shell command on `snapshot`, without network, in a sandbox of its own.
+    /// Measures with a shell command, without network, in a sandbox of its own.
     ///
     /// # Errors
     ///
     /// Those of the sandbox.
-    pub async fn shell(
+    pub(super) async fn shell(
         &self,
-        snapshot: &Snapshot,
-        command: &str,
-        stdin: Vec<u8>,
-        timeout: Duration,
+        shell: Shell<'_>,
         cancel: &CancellationToken,
-        output: &mut Capture,
+        output: &mut dyn OutputSink,
     ) -> Result<Finished, CampaignError> {
-        let argv = ["sh", "-c", command].map(Into::into).to_vec();
+        let argv = ["sh", "-c", shell.command].map(Into::into).to_vec();
+        let plan = &self.bench(Role::Measure).plan;
         let execution = Execution {
-            stdin,
+            stdin: shell.stdin,
+            env: shell.env,
             cancel: cancel.clone(),
-            ..Execution::offline(snapshot, &self.bench(Role::Measure).plan, argv, timeout)
+            ..Execution::offline(shell.snapshot, plan, argv, shell.timeout)
         };
         self.to_its_end(Role::Measure, execution, output).await
     }
@@ -95,7 +151,7 @@ impl Workshop {
         &self,
         role: Role,
         execution: Execution<'_>,
-        output: &mut Capture,
+        output: &mut dyn OutputSink,
     ) -> Result<Finished, CampaignError> {
         let finished = self.execute(role, execution, output).await?;
         if finished.exit == Exit::Cancelled {
@@ -104,14 +160,16 @@ impl Workshop {
         Ok(finished)
     }
 
-    /// Takes the readings of the base that tell its value and noise; `note` sees each.
+    /// Takes the readings of the base that tell its value and noise, each by a seed of its own;
+    /// `note` sees each. `measured` is the base before it was built.
     ///
     /// # Errors
     ///
     /// Those of the sandbox. The inner `Err` is the first reading without a number, and why.
     pub async fn base_readings(
         &self,
-        built: &Snapshot,
+        (measured, built): (&Snapshot, &Snapshot),
+        mut seeds: Dice,
         note: &mut (dyn FnMut(Metric, &Reading) + Send),
         cancel: &CancellationToken,
     ) -> Result<Result<Vec<Metric>, (String, Reading)>, CampaignError> {
@@ -120,7 +178,8 @@ impl Workshop {
         while readings.len() < 3
             || (readings.len() < 8 && readings.iter().any(|r| *r != readings[0]))
         {
-            let reading = self.read_metric(built, cancel).await?;
+            let round = self.round(measured, seeds.number(), cancel).await?;
+            let reading = self.read_metric(built, &round, cancel).await?;
             match &reading.value {
                 Ok(value) => {
                     note(*value, &reading);
@@ -147,9 +206,8 @@ impl Workshop {
         };
         let mut output = Capture::new(PEOPLE_BYTES);
         let timeout = self.marker.metric.timeout;
-        let finished = self
-            .shell(snapshot, command, Vec::new(), timeout, cancel, &mut output)
-            .await?;
+        let shell = Shell::new(snapshot, command, timeout);
+        let finished = self.shell(shell, cancel, &mut output).await?;
         if finished.exit.is_success() {
             Ok(Ok(finished.remains.into_snapshot().await?))
         } else {
@@ -161,45 +219,79 @@ impl Workshop {
         }
     }
 
-    /// Takes one reading of the metric on `snapshot`.
+    /// Takes one reading of the metric on `built`, as `round` says.
     ///
     /// # Errors
     ///
     /// Those of the sandbox.
-    pub async fn read_metric(
+    pub(super) async fn read_metric(
         &self,
-        snapshot: &Snapshot,
+        built: &Snapshot,
+        round: &Round<'_>,
         cancel: &CancellationToken,
     ) -> Result<Reading, CampaignError> {
         let metric = &self.marker.metric;
+        let input = match &round.input {
+            Ok(input) => input.clone(),
+            Err(refused) => {
+                return Ok(Reading {
+                    value: Err(refused.why.clone()),
+                    exit: Exit::Code(0),
+                    wall: Duration::ZERO,
+                    cpu: None,
+                    lines: Lines::default(),
+                    output: refused.output.clone(),
+                });
+            }
+        };
         let mut output = Capture::new(EXTRACT_BYTES);
-        let finished = self
-            .shell(
-                snapshot,
-                &metric.command,
-                Vec::new(),
-                metric.timeout,
-                cancel,
-                &mut output,
-            )
-            .await?;
-        let (exit, wall) = (finished.exit, finished.wall);
+        let shell = Shell {
+            stdin: input,
+            env: match &metric.harness {
+                None => round.env(),
+                // What is not known cannot be prepared for.
+                Some(_) => BTreeMap::new(),
+            },
+            ..Shell::new(built, &metric.command, metric.timeout)
+        };
+        let finished = self.shell(shell, cancel, &mut output).await?;
+        let (exit, wall, cpu) = (finished.exit, finished.wall, finished.cpu);
+        // Nothing of the candidate is left when its output is judged.
         drop(finished);
-        let value = if exit.is_success() {
-            self.extract(&metric.extract, snapshot, &output, cancel)
-                .await?
+        let mut told = output.for_people(PEOPLE_BYTES);
+        let printed = if !exit.is_success() {
+            let how = describe(exit, metric.timeout);
+            Err(format!("the metric command {how}"))
+        } else if let Some(harness) = &metric.harness {
+            let checked = round.check(self, harness, (wall, cpu), &output, cancel);
+            match checked.await? {
+                Ok(checked) => {
+                    told.push_str(&checked.for_people(PEOPLE_BYTES));
+                    Ok((checked, round.base))
+                }
+                Err(refused) => {
+                    told.push_str(&refused.output);
+                    Err(refused.why)
+                }
+            }
         } else {
-            Err(format!(
-                "the metric command {}",
-                describe(exit, metric.timeout)
-            ))
+            Ok((output, built))
+        };
+        let (value, lines) = match printed {
+            Err(why) => (Err(why), Lines::default()),
+            Ok((printed, snapshot)) => (
+                self.extract(&metric.extract, snapshot, &printed, cancel)
+                    .await?,
+                Lines::read(self.marker.lines(), printed.stdout.bytes()),
+            ),
         };
         Ok(Reading {
             value,
             exit,
             wall,
-            lines: Lines::read(self.marker.lines(), output.stdout.bytes()),
-            output: output.for_people(PEOPLE_BYTES),
+            cpu,
+            lines,
+            output: told,
         })
     }
 
@@ -216,16 +308,8 @@ impl Workshop {
         cancel: &CancellationToken,
     ) -> Result<GuardResult, CampaignError> {
         let mut output = Capture::new(EXTRACT_BYTES);
-        let finished = self
-            .shell(
-                snapshot,
-                &guard.command,
-                Vec::new(),
-                guard.timeout,
-                cancel,
-                &mut output,
-            )
-            .await?;
+        let shell = Shell::new(snapshot, &guard.command, guard.timeout);
+        let finished = self.shell(shell, cancel, &mut output).await?;
         let exit = finished.exit;
         drop(finished);
         let printed = [output.stdout.bytes(), output.stderr.bytes()];
@@ -279,16 +363,11 @@ impl Workshop {
             Extract::Filter(filter) => {
                 let mut filtered = Capture::new(PEOPLE_BYTES);
                 let timeout = Duration::from_secs(60);
-                let finished = self
-                    .shell(
-                        snapshot,
-                        filter,
-                        printed.to_vec(),
-                        timeout,
-                        cancel,
-                        &mut filtered,
-                    )
-                    .await?;
+                let shell = Shell {
+                    stdin: printed.to_vec(),
+                    ..Shell::new(snapshot, filter, timeout)
+                };
+                let finished = self.shell(shell, cancel, &mut filtered).await?;
                 let number = if finished.exit.is_success() {
                     extract::number(filtered.stdout.bytes()).map_err(|why| why.to_string())
                 } else {

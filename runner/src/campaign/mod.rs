@@ -7,6 +7,7 @@ mod capture;
 mod clean;
 mod clock;
 mod compare;
+mod doubt;
 mod emitter;
 mod error;
 mod exec;
@@ -14,10 +15,13 @@ mod experiment;
 mod finalize;
 mod folder;
 mod gate;
+mod golden;
 mod host_view;
+mod liveness;
 mod measure;
 mod preflight;
 mod resume;
+mod round;
 mod run;
 mod session;
 mod wait;
@@ -33,7 +37,9 @@ pub use finalize::{
 };
 pub use folder::{RunFolder, list_runs};
 pub use gate::ModelService;
-pub use preflight::{Area, Check, CheckReport, CheckStatus, PreflightRequest, preflight};
+pub use preflight::{
+    Area, Check, CheckReport, CheckStatus, NoiseFound, PreflightRequest, preflight,
+};
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};
 pub use workshop::{HostFacts, Workshop};

@@ -127,6 +127,7 @@ mod tests {
             marker,
             base,
             direction,
+            seed,
             ..
         } = opened()
         else {
@@ -139,6 +140,7 @@ mod tests {
             marker_digest: marker_digest.to_owned(),
             base: base.clone(),
             direction,
+            seed,
         };
         let folder = RunFolder::new(runs_dir, &run);
         folder.create().unwrap();

@@ -8,16 +8,19 @@ use tokio_util::sync::CancellationToken;
 use super::CampaignError;
 use super::bench::Role;
 use super::clock;
+use super::compare::purpose;
 use super::emitter::Emitter;
 use super::error::chain;
 use super::experiment::Champion;
 use super::folder::{RunFolder, list_runs, remove_stillborn};
 use super::gate::{Gate, GateFiles, ModelService};
+use super::liveness::Passed;
 use super::measure::Reading;
 use super::resume::{Start, choose, fold, lock_marker};
 use super::wait::wait_until;
 use super::workshop::{Base, HostFacts, Workshop};
 use crate::decide::bound::{Held, judge_lines};
+use crate::decide::dice::Dice;
 use crate::decide::lines::Lines;
 use crate::decide::patience::try_again_at_ms;
 use crate::decide::progress::{Baseline, Budget, NextStep, Progress};
@@ -178,6 +181,7 @@ async fn open_and_go(
                 marker_digest: marker.digest(),
                 base: workshop.base.clone(),
                 direction: marker.metric.direction,
+                seed: clock::seed(),
             };
             let ledger = Ledger::create(&folder.ledger(), lock, &opening)?;
             (ledger, vec![opening])
@@ -404,9 +408,13 @@ impl Campaign<'_> {
             emitter,
             base,
             cancel,
+            progress,
             ..
         } = self;
-        let (record, built) = workshop.baseline(&base.measured, emitter, cancel).await?;
+        let seed = progress.seed;
+        let (record, built) = workshop
+            .baseline(&base.measured, seed, emitter, cancel)
+            .await?;
         self.champion = Some(Champion {
             commit: self.workshop.base.clone(),
             agent: self.base.visible.of(Role::Agent).clone(),
@@ -418,6 +426,7 @@ impl Campaign<'_> {
             readings: record.readings,
             guards: record.guards,
             tracks: record.tracks,
+            golden: record.golden,
         })
     }
 
@@ -515,17 +524,22 @@ impl Workshop {
         Ok(base)
     }
 
-    /// Measures the base commit: guards green, then 3 to 8 readings of the metric.
+    /// Measures the base commit: guards green and alive, golden outputs, then 3 to 8 readings of
+    /// the metric. `seed` is the run's.
     ///
     /// # Errors
     ///
-    /// [`CampaignError::BaselineNotGreen`] when a guard fails or the metric gives no number.
+    /// [`CampaignError::BaselineNotGreen`] when a guard fails or notices no faults, when a golden
+    /// output cannot be compared, or when the metric gives no number.
     pub(super) async fn baseline(
         &self,
         measured: &Snapshot,
+        seed: u32,
         emitter: &mut Emitter<'_>,
         cancel: &CancellationToken,
     ) -> Result<(Baseline, Snapshot), CampaignError> {
+        let dice = Dice::of_experiment(seed, 0);
+        let mut faults = dice.apart(purpose::FAULTS);
         let mut guards = Vec::new();
         let mut guard_lines = Lines::default();
         for guard in &self.marker.guards {
@@ -549,12 +563,30 @@ impl Workshop {
                 )));
             }
             guard_lines.add(result.lines);
-            guards.push(GuardBase {
+            let green = GuardBase {
                 name: guard.name.clone(),
                 value: result.value,
                 tests: result.tests,
-            });
+            };
+            if guard.liveness {
+                let passed = Passed {
+                    commit: &self.base,
+                    measured,
+                    base: &green,
+                };
+                let seed = u64::from(faults.number());
+                let life = self.liveness(guard, passed, seed, cancel).await?;
+                if let Some(why) = life.trouble() {
+                    let name = &guard.name;
+                    let why = format!("guard `{name}` {why}");
+                    return Err(CampaignError::BaselineNotGreen(why));
+                }
+            }
+            guards.push(green);
         }
+        // Not by the run's seed, which the metric's command can see a part of.
+        let golden = self.golden_outputs(measured, clock::seed, cancel).await?;
+        let golden = golden.map_err(CampaignError::BaselineNotGreen)?;
         let built = self
             .build(measured, cancel)
             .await?
@@ -568,7 +600,12 @@ impl Workshop {
             });
         };
         let readings = self
-            .base_readings(&built, &mut note, cancel)
+            .base_readings(
+                (measured, &built),
+                dice.apart(purpose::PAIRS),
+                &mut note,
+                cancel,
+            )
             .await?
             .map_err(|(why, reading)| {
                 CampaignError::BaselineNotGreen(format!("no metric: {why}\n{}", reading.output))
@@ -618,6 +655,7 @@ impl Workshop {
                 readings,
                 guards,
                 tracks,
+                golden,
             },
             built,
         ))

@@ -326,7 +326,7 @@ impl Workshop {
         self.policy.is_mutable(path)
     }
 
-    fn is_hidden(&self, path: &RepoPath) -> bool {
+    pub(super) fn is_hidden(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Hidden
     }
 }
@@ -363,14 +363,27 @@ struct Harness {
 
 fn harness_files(marker: &Marker, tree: &Tree) -> Harness {
     let (hidden, visible): (Vec<_>, Vec<_>) = marker.guards.iter().partition(|guard| guard.hidden);
-    let metric = [Some(&marker.metric.command), marker.metric.build.as_ref()];
+    let around = marker.metric.harness.as_ref();
+    let golden = marker.golden.as_ref();
+    let metric = [
+        Some(&marker.metric.command),
+        marker.metric.build.as_ref(),
+        around.and_then(|harness| harness.input.as_ref()),
+        around.map(|harness| &harness.check),
+        golden.map(|golden| &golden.command),
+        golden
+            .and_then(|golden| golden.generate.as_ref())
+            .map(|generate| &generate.command),
+    ];
     let visible = visible.into_iter().map(|guard| &guard.command);
     let named = |commands: &mut dyn Iterator<Item = &String>| -> BTreeSet<RepoPath> {
         commands
             .flat_map(|command| files_named_by(command, tree))
             .collect()
     };
-    let visible = named(&mut metric.into_iter().flatten().chain(visible));
+    let mut visible_files = named(&mut metric.into_iter().flatten().chain(visible));
+    visible_files.extend(golden_files(marker, tree));
+    let visible = visible_files;
     let mut hidden_files = named(&mut hidden.iter().map(|guard| &guard.command));
     if !hidden.is_empty() {
         // It tells the guard's command.
@@ -382,6 +395,23 @@ fn harness_files(marker: &Marker, tree: &Tree) -> Harness {
         hidden: hidden_files.difference(&visible).cloned().collect(),
         visible: visible.into_iter().collect(),
     }
+}
+
+/// Returns the files that are golden inputs, except those that are hidden anyway.
+fn golden_files(marker: &Marker, tree: &Tree) -> Vec<RepoPath> {
+    let globs = |texts: &[String]| -> Vec<Glob> {
+        let globs = texts.iter().filter_map(|text| Glob::parse(text).ok());
+        globs.collect()
+    };
+    let golden = marker.golden.as_ref();
+    let inputs = globs(golden.map_or(&[], |golden| &golden.inputs));
+    let hidden = globs(&marker.target.hidden);
+    let files = tree.entries().map(|(path, _)| path);
+    files
+        .filter(|path| inputs.iter().any(|glob| glob.matches(path)))
+        .filter(|path| !hidden.iter().any(|glob| glob.matches(path)))
+        .cloned()
+        .collect()
 }
 
 /// Returns what of `tree` steers tests or builds and would be mutable, or is.

@@ -140,6 +140,7 @@ fn normal_quantile(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::dice::Dice;
 
     fn pairs(numbers: &[(f64, f64)]) -> Vec<(Metric, Metric)> {
         let metric = |n| Metric::try_from(n).unwrap();
@@ -231,13 +232,13 @@ mod tests {
 
     #[test]
     fn intervals_of_fresh_pairs_cover_the_truth_as_often_as_they_say() {
-        let mut normal = crate::decide::noise::Normal::seeded(5);
+        let mut dice = Dice::new(5);
         let truth: f64 = 0.04;
         let covered = (0..400)
             .filter(|_| {
                 let pairs: Vec<(f64, f64)> = (0..12)
                     .map(|_| {
-                        let mut noise = || (0.03 * normal.next()).exp();
+                        let mut noise = || (0.03 * dice.normal()).exp();
                         (noise(), (1.0 - truth) * noise())
                     })
                     .collect();

@@ -11,6 +11,9 @@ use crate::model::{Direction, DiscardReason, Metric};
 use super::gain::{Scale, log_gain, log_of_gain};
 use super::noise::{median, sigma_of_pairs};
 
+/// What lies further from the median, in standard deviations, says nothing of the usual spread.
+const OUTLIER: f64 = 3.0;
+
 /// How a comparison is decided. Gains are relative, as fractions: 0.03 is 3 %.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairedRule {
@@ -51,6 +54,8 @@ pub struct Comparison {
     direction: Direction,
     is_deterministic: bool,
     scale: Scale,
+    /// What the champion must read for the metric to be deterministic.
+    expected: Option<Metric>,
     champions: Vec<f64>,
     candidates: Vec<f64>,
     bets: Bets,
@@ -80,11 +85,23 @@ impl Comparison {
             direction: rule.direction,
             is_deterministic: rule.sigma <= 0.0,
             scale: Scale::Log,
+            expected: None,
             champions: Vec::new(),
             candidates: Vec::new(),
             bets: Bets::new(rule),
             judgement: Judgement::More,
         }
+    }
+
+    /// Lets a metric count as deterministic only while the champion reads what it read before.
+    ///
+    /// Nothing else follows from that older reading: the candidate is compared with the champion of
+    /// the same pair. It keeps a metric with few values, such as whole seconds, from being taken for
+    /// deterministic because a few readings happened to be equal.
+    #[must_use]
+    pub fn expecting(mut self, champion: Metric) -> Self {
+        self.expected = Some(champion);
+        self
     }
 
     /// Takes one pair of readings and says what all pairs together say.
@@ -96,7 +113,8 @@ impl Comparison {
         }
         self.champions.push(champion.get());
         self.candidates.push(candidate.get());
-        self.is_deterministic &= champion.get().total_cmp(&self.champions[0]).is_eq()
+        let expected = self.expected.map_or(self.champions[0], Metric::get);
+        self.is_deterministic &= champion.get().total_cmp(&expected).is_eq()
             && candidate.get().total_cmp(&self.candidates[0]).is_eq();
         self.scale = self.scale.with(champion.get(), candidate.get());
         let d = log_gain(
@@ -122,13 +140,36 @@ impl Comparison {
 
     /// Returns the relative gain of the latest pair alone, 0 without pairs.
     pub fn last_gain(&self) -> f64 {
-        let d = self.bets.ds.last().copied().unwrap_or(0.0);
-        self.scale.gain(d, self.direction)
+        self.scale.gain(self.last_log_gain(), self.direction)
+    }
+
+    /// Returns the logarithm of the gain of the latest pair, 0 without pairs; where a reading was not
+    /// above 0, the gain itself.
+    pub fn last_log_gain(&self) -> f64 {
+        self.bets.ds.last().copied().unwrap_or(0.0)
     }
 
     /// Returns ln E, and the ln(1/alpha) at which the candidate is kept.
     pub fn evidence(&self) -> (f64, f64) {
         (self.bets.ln_e, (1.0 / self.bets.rule.alpha).ln())
+    }
+
+    /// Returns ln F, and the ln(1/beta) at which the candidate is let go.
+    pub fn evidence_against(&self) -> (f64, f64) {
+        (self.bets.ln_f, (1.0 / self.bets.rule.beta).ln())
+    }
+
+    /// Returns the standard deviation of the pairs' logarithmic gains, with outliers cut off; `None`
+    /// for fewer than three pairs.
+    pub fn spread(&self) -> Option<f64> {
+        let ds = &self.bets.ds;
+        if ds.len() < 3 {
+            return None;
+        }
+        let centre = median(ds);
+        let limit = OUTLIER * self.bets.spread();
+        let squares = |d: &f64| (d - centre).clamp(-limit, limit).powi(2);
+        Some((ds.iter().map(squares).sum::<f64>() / (ds.len() - 1) as f64).sqrt())
     }
 
     /// Returns how many pairs were taken.
@@ -168,6 +209,8 @@ struct Bets {
     delta: f64,
     min_effect: f64,
     ds: Vec<f64>,
+    lowest: f64,
+    highest: f64,
     ln_e: f64,
     ln_f: f64,
 }
@@ -187,6 +230,8 @@ impl Bets {
             delta,
             min_effect,
             ds: Vec::new(),
+            lowest: f64::INFINITY,
+            highest: f64::NEG_INFINITY,
             ln_e: 0.0,
             ln_f: 0.0,
         }
@@ -209,6 +254,8 @@ impl Bets {
 
     fn push(&mut self, d: f64) -> Judgement {
         self.ds.push(d);
+        self.lowest = self.lowest.min(d);
+        self.highest = self.highest.max(d);
         let stake = self.delta / self.spread().powi(2);
         let wealth = |x: f64| (stake * x).tanh().ln_1p();
         self.ln_e += wealth(self.winsorized(d - self.min_effect));
@@ -221,14 +268,12 @@ impl Bets {
         let pairs = self.pairs();
         // With a spread of 0 any difference would be "clear"; only evidence decides then.
         let clear = (rule.sigma > 0.0).then_some(4.0 * rule.sigma);
-        let lowest = self.ds.iter().copied().fold(f64::INFINITY, f64::min);
-        let highest = self.ds.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if self.ln_e >= (1.0 / rule.alpha).ln() {
             Judgement::Keep { fast: false }
-        } else if pairs >= 3 && clear.is_some_and(|clear| lowest > self.min_effect + clear) {
+        } else if pairs >= 3 && clear.is_some_and(|clear| self.lowest > self.min_effect + clear) {
             Judgement::Keep { fast: true }
         } else if self.ln_f >= (1.0 / rule.beta).ln()
-            || (pairs >= 2 && clear.is_some_and(|clear| highest < self.delta - clear))
+            || (pairs >= 2 && clear.is_some_and(|clear| self.highest < self.delta - clear))
         {
             Judgement::Discard(self.discard_reason())
         } else if pairs >= rule.max_pairs {
@@ -342,6 +387,37 @@ mod tests {
             judge(higher, &[(100.0, 90.0); 2]),
             (Judgement::Discard(DiscardReason::Worse), 2)
         );
+    }
+
+    #[test]
+    fn a_champion_that_does_not_read_what_it_read_before_is_not_deterministic() {
+        let push = |expected: f64| {
+            let lower = rule(0.0, Direction::Lower);
+            let mut comparison = Comparison::new(lower).expecting(metric(expected));
+            comparison.push(metric(11.0), metric(10.0));
+            comparison.push(metric(11.0), metric(10.0))
+        };
+        assert_eq!(push(11.0), Judgement::Keep { fast: true });
+        assert_eq!(push(10.0), Judgement::More, "two equal pairs were luck");
+    }
+
+    #[test]
+    fn spread_is_told_by_three_pairs_and_not_moved_by_one_outlier() {
+        let spread = |candidates: &[f64]| {
+            let mut comparison = Comparison::new(PairedRule {
+                delta: 0.3,
+                ..rule(0.2, Direction::Lower)
+            });
+            for candidate in candidates {
+                comparison.push(metric(1.0), metric(candidate.exp()));
+            }
+            comparison.spread()
+        };
+        assert_eq!(spread(&[-0.15, -0.16]), None);
+        let quiet = spread(&[-0.15, -0.16, -0.14]).unwrap();
+        assert!((quiet - 0.01).abs() < 1e-9, "{quiet}");
+        let loud = spread(&[-0.15, -0.16, -9.0]).unwrap();
+        assert!(loud < 0.45, "{loud}, where the whole outlier would make 6");
     }
 
     #[test]

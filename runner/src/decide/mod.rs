@@ -2,16 +2,20 @@
 
 pub mod bound;
 pub mod brief;
+pub mod dice;
 pub mod effect;
 pub mod extract;
 mod gain;
+pub mod golden;
 pub mod ideas;
 pub mod judge;
 pub mod lines;
 pub mod mutants;
 pub mod noise;
+pub mod null;
 pub mod patience;
 pub mod plausible;
+pub mod price;
 pub mod progress;
 pub mod record;
 pub mod tests_passed;

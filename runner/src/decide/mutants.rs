@@ -5,6 +5,8 @@
 
 use autoclave_policies::RepoPath;
 
+use super::dice::Dice;
+
 /// Files larger than this are generated.
 const LARGEST_FILE: usize = 256 << 10;
 
@@ -67,16 +69,16 @@ struct Site {
 /// Only files of known languages are looked at; comments, strings and what looks like a test are
 /// left alone.
 pub fn mutants(files: &[(RepoPath, Vec<u8>)], count: usize, seed: u64) -> Vec<Mutant> {
-    let mut draw = Draw(seed | 1);
+    let mut dice = Dice::new(seed);
     let mut places: Vec<(&RepoPath, &[u8], Vec<Site>)> = files
         .iter()
         .filter_map(|(path, bytes)| {
             let mut sites = sites(path, bytes)?;
-            draw.shuffle(&mut sites);
+            dice.shuffle(&mut sites);
             Some((path, bytes.as_slice(), sites))
         })
         .collect();
-    draw.shuffle(&mut places);
+    dice.shuffle(&mut places);
     let mut mutants = Vec::new();
     while mutants.len() < count && !places.is_empty() {
         places.retain_mut(|(path, bytes, sites)| {
@@ -89,6 +91,20 @@ pub fn mutants(files: &[(RepoPath, Vec<u8>)], count: usize, seed: u64) -> Vec<Mu
         });
     }
     mutants
+}
+
+/// Says whether faults can be planted in a file of this name and size at all.
+pub fn is_code(path: &RepoPath, bytes: &[u8]) -> bool {
+    comment_of(path).is_some() && bytes.len() <= LARGEST_FILE
+}
+
+/// Returns how comments begin in a file's language, where that is known.
+fn comment_of(path: &RepoPath) -> Option<&'static str> {
+    let name = path.to_string();
+    let (_, extension) = name.rsplit_once('.')?;
+    let mut languages = LANGUAGES.iter();
+    let language = languages.find(|(extensions, _)| extensions.contains(&extension))?;
+    Some(language.1)
 }
 
 fn planted(path: &RepoPath, bytes: &[u8], site: &Site) -> Mutant {
@@ -108,15 +124,8 @@ fn planted(path: &RepoPath, bytes: &[u8], site: &Site) -> Mutant {
 
 /// Returns where faults can be planted in a file; `None` for one that is no code.
 fn sites(path: &RepoPath, bytes: &[u8]) -> Option<Vec<Site>> {
-    let name = path.to_string();
-    let extension = name.rsplit_once('.')?.1;
-    let (_, comment) = LANGUAGES
-        .iter()
-        .find(|(extensions, _)| extensions.contains(&extension))?;
+    let comment = comment_of(path).filter(|_| is_code(path, bytes))?;
     let text = std::str::from_utf8(bytes).ok()?;
-    if bytes.len() > LARGEST_FILE {
-        return None;
-    }
     let mut sites = Vec::new();
     let mut start = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -214,25 +223,6 @@ fn positions(code: &[u8], word: &[u8]) -> Vec<usize> {
         .filter(|(_, window)| *window == word)
         .map(|(index, _)| index)
         .collect()
-}
-
-/// A xorshift generator (Marsaglia, 2003): which faults are planted must be reproducible from the
-/// seed that the runner drew, and not guessable by the agent.
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn shuffle<T>(&mut self, items: &mut Vec<T>) {
-        let mut keyed: Vec<(u64, T)> = items.drain(..).map(|item| (self.next(), item)).collect();
-        keyed.sort_by_key(|(key, _)| *key);
-        items.extend(keyed.into_iter().map(|(_, item)| item));
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,11 @@ const SHOWN: f64 = 0.5;
 /// How many of its standard errors the missing part must be off.
 const ERRORS: f64 = 3.0;
 
+/// A gain that nothing but the command itself vouches for is measured again above this.
+const LARGE: f64 = 0.9;
+/// The part of such a gain that must be there again.
+const AGAIN: f64 = 0.5;
+
 /// One reading beside what the runner's clocks saw of the command that gave it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Account {
@@ -28,6 +33,23 @@ pub struct Account {
     pub wall: Duration,
     /// Processor time of the command and all that it started.
     pub cpu: Duration,
+}
+
+/// The readings of a comparison, pair by pair.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Accounts {
+    pub champion: Vec<Account>,
+    pub candidate: Vec<Account>,
+}
+
+/// Why a candidate is measured once more before it is kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Doubt {
+    Contradicted(Contradiction),
+    /// A large relative gain, as a fraction, in what the clocks do not see.
+    Large {
+        gain: f64,
+    },
 }
 
 /// A metric that is a time, which the runner can take, too.
@@ -59,6 +81,58 @@ impl fmt::Display for Contradiction {
             ms(self.claimed),
             ms(self.shown.max(0.0)),
         )
+    }
+}
+
+impl Doubt {
+    /// Returns why a gain needs another look, if it does; `champion` has at least one reading.
+    pub fn of(stopwatch: Option<Stopwatch>, accounts: &Accounts, gain: f64) -> Option<Self> {
+        match stopwatch.filter(|stopwatch| stopwatch.is_of_the_command(&accounts.champion)) {
+            Some(stopwatch) => stopwatch
+                .contradiction(&accounts.champion, &accounts.candidate)
+                .map(Self::Contradicted),
+            None => (gain > LARGE).then_some(Self::Large { gain }),
+        }
+    }
+
+    /// Says what a second measurement, which gave `gain`, makes of the doubt.
+    ///
+    /// # Errors
+    ///
+    /// It stands: why the candidate is refused.
+    pub fn settle(
+        self,
+        stopwatch: Option<Stopwatch>,
+        again: &Accounts,
+        gain: f64,
+    ) -> Result<String, String> {
+        let told = format!(
+            "{:.1} % in {} fresh pairs",
+            100.0 * gain,
+            again.champion.len()
+        );
+        match self {
+            Self::Contradicted(_) => match Self::of(stopwatch, again, gain) {
+                Some(Self::Contradicted(found)) => Err(format!("implausible: {found}")),
+                Some(Self::Large { .. }) | None => Ok(format!(
+                    "in doubt, measured again: {told}, which the clocks see"
+                )),
+            },
+            Self::Large { gain: first } if gain < AGAIN * first => Err(format!(
+                "implausible: a gain of {:.1} % was {told} when it was measured again",
+                100.0 * first
+            )),
+            Self::Large { .. } => Ok(format!("implausibly large, measured again: {told}")),
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Contradicted(found) => write!(f, "{found}"),
+            Self::Large { gain } => write!(f, "a gain of {:.1} %", 100.0 * gain),
+        }
     }
 }
 
@@ -201,6 +275,48 @@ mod tests {
         let champion = accounts(&[(200.0, 300, 290), (200.0, 260, 250), (200.0, 280, 270)]);
         let slightly = accounts(&[(170.0, 285, 275), (170.0, 270, 260), (170.0, 240, 230)]);
         assert_eq!(contradicted(&champion, &slightly), None);
+    }
+
+    fn both(champion: &[(f64, u64, u64)], candidate: &[(f64, u64, u64)]) -> Accounts {
+        Accounts {
+            champion: accounts(champion),
+            candidate: accounts(candidate),
+        }
+    }
+
+    #[test]
+    fn a_contradiction_is_refused_only_where_it_is_there_again() {
+        let stopwatch = Stopwatch::of(Some("ms"), Direction::Lower);
+        let cheat = both(&[(210.0, 240, 225); 2], &[(0.2, 239, 224); 2]);
+        let honest = both(&[(210.0, 240, 225); 3], &[(100.0, 131, 115); 3]);
+        let doubt = Doubt::of(stopwatch, &cheat, 0.99).unwrap();
+        assert!(matches!(doubt, Doubt::Contradicted(_)));
+        let refused = doubt.settle(stopwatch, &cheat, 0.99).unwrap_err();
+        assert!(
+            refused.starts_with("implausible: it reports 0.2 ms,"),
+            "{refused}"
+        );
+        assert_eq!(
+            doubt.settle(stopwatch, &honest, 0.524).unwrap(),
+            "in doubt, measured again: 52.4 % in 3 fresh pairs, which the clocks see"
+        );
+        assert_eq!(Doubt::of(stopwatch, &honest, 0.524), None);
+    }
+
+    #[test]
+    fn a_large_gain_that_no_clock_sees_must_be_there_again() {
+        let lines = both(&[(100.0, 20, 10); 2], &[(2.0, 20, 10); 2]);
+        assert_eq!(Doubt::of(None, &lines, 0.9), None);
+        let doubt = Doubt::of(None, &lines, 0.98).unwrap();
+        assert_eq!(doubt, Doubt::Large { gain: 0.98 });
+        assert_eq!(
+            doubt.settle(None, &lines, 0.97).unwrap(),
+            "implausibly large, measured again: 97.0 % in 2 fresh pairs"
+        );
+        assert_eq!(
+            doubt.settle(None, &lines, 0.3).unwrap_err(),
+            "implausible: a gain of 98.0 % was 30.0 % in 2 fresh pairs when it was measured again"
+        );
     }
 
     #[test]

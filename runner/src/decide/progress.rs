@@ -5,6 +5,8 @@ use crate::model::{
     VoidReason,
 };
 
+use super::golden::GoldenOutput;
+use super::noise::Pool;
 use super::record::VERSION;
 pub use super::record::{ExperimentRecord, GuardBase, Record};
 
@@ -20,6 +22,8 @@ pub struct Progress {
     pub marker_digest: String,
     pub base: CommitId,
     pub direction: Direction,
+    /// Fixes which side of each pair is measured first.
+    pub seed: u32,
     pub baseline: Option<Baseline>,
     /// The base commit until an experiment is kept.
     pub champion: CommitId,
@@ -45,6 +49,7 @@ pub struct Baseline {
     pub readings: Vec<Metric>,
     pub guards: Vec<GuardBase>,
     pub tracks: Vec<Tracked>,
+    pub golden: Vec<GoldenOutput>,
 }
 
 impl Baseline {
@@ -138,6 +143,7 @@ impl Progress {
                 marker_digest,
                 base,
                 direction,
+                seed,
             } => Ok(Self {
                 run,
                 marker,
@@ -145,6 +151,7 @@ impl Progress {
                 champion: base.clone(),
                 base,
                 direction,
+                seed,
                 baseline: None,
                 champion_value: None,
                 experiments: Vec::new(),
@@ -178,6 +185,7 @@ impl Progress {
                 readings,
                 guards,
                 tracks,
+                golden,
             } => {
                 if self.baseline.is_some() {
                     return Err("the baseline is already measured");
@@ -189,6 +197,7 @@ impl Progress {
                     readings,
                     guards,
                     tracks,
+                    golden,
                 });
             }
             Record::ExperimentStarted { n, champion } => {
@@ -253,6 +262,21 @@ impl Progress {
             (None, Some(baseline)) => &baseline.tracks,
             (None, None) => &[],
         }
+    }
+
+    /// Returns the relative standard deviation of one reading, as a fraction, as known before the
+    /// next comparison: from the base's readings and all pairs until now. `None` until the baseline
+    /// is measured.
+    pub fn noise(&self) -> Option<f64> {
+        let base = Pool::new(self.baseline.as_ref()?.noise);
+        let seen = self
+            .experiments
+            .iter()
+            .filter_map(|e| Some((e.spread?, e.pairs)));
+        Some(
+            seen.fold(base, |pool, (spread, pairs)| pool.with(spread, pairs))
+                .noise(),
+        )
     }
 
     /// Returns how many experiments were kept.
@@ -407,6 +431,27 @@ mod tests {
             fold(vec![opened(), baseline()]).next_step(&BUDGET),
             run(1, Strategy::Explore)
         );
+    }
+
+    #[test]
+    fn the_noise_is_that_of_the_base_until_comparisons_have_shown_theirs() {
+        assert_eq!(fold(vec![opened()]).noise(), None);
+        let progress = fold(vec![opened(), baseline()]);
+        let base = progress.noise().unwrap();
+        assert!((base - 0.05).abs() < 1e-12, "{base}");
+        let noisier = ExperimentRecord {
+            pairs: 57,
+            spread: Some(0.2 * std::f64::consts::SQRT_2),
+            ..experiment(1, NO_GAIN)
+        };
+        let progress = progress
+            .then(started(1, 'b'))
+            .and_then(|progress| progress.then(Record::ExperimentDecided(noisier)))
+            .unwrap();
+        // 4 parts of the base and 56 of the comparison, as variances.
+        let expected = ((4.0 * 0.05_f64.powi(2) + 56.0 * 0.2_f64.powi(2)) / 60.0).sqrt();
+        let noise = progress.noise().unwrap();
+        assert!((noise - expected).abs() < 1e-12, "{noise}");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use autoclave_policies::RepoPath;
 
+use crate::decide::golden::{GoldenInput, GoldenOutput};
 use crate::decide::progress::Budget;
 use crate::decide::record::{ExperimentRecord, GuardBase, Record};
+use crate::marker::{Dialect, MetricSpec, parse_config};
 use crate::model::{
     CommitId, Cost, Direction, DiscardReason, Dropped, FinishReason, Metric, RunId, TestFormat,
     TestsPassed, Tracked, Usage, Verdict,
@@ -37,6 +39,19 @@ pub(crate) fn commit(digit: char) -> CommitId {
     CommitId::try_from(digit.to_string().repeat(40)).unwrap()
 }
 
+/// A metric with every default.
+pub(crate) fn metric_spec() -> MetricSpec {
+    let text = "markers:
+  - name: a
+    target: {mutable: [a]}
+    metric: {command: c, extract: e, direction: lower}
+";
+    let config = parse_config(text, "config.yaml", Dialect::Autoclave, &|_| {
+        Ok(String::new())
+    });
+    config.unwrap().markers.remove(0).metric
+}
+
 pub(crate) fn opened() -> Record {
     Record::RunOpened {
         v: 1,
@@ -45,6 +60,7 @@ pub(crate) fn opened() -> Record {
         marker_digest: "d1".into(),
         base: commit('b'),
         direction: Direction::Lower,
+        seed: 7,
     }
 }
 
@@ -62,6 +78,10 @@ pub(crate) fn baseline() -> Record {
             }],
         }],
         tracks: vec![tracked(7.5)],
+        golden: vec![GoldenOutput {
+            input: GoldenInput::Seed(7),
+            digest: "00ff".into(),
+        }],
     }
 }
 
@@ -75,6 +95,8 @@ pub(crate) fn experiment(n: u32, verdict: Verdict) -> ExperimentRecord {
         value: verdict.counts().then(|| metric(100.0)),
         gain: verdict.counts().then_some(0.0),
         pairs: 3,
+        spread: None,
+        measuring_seconds: 1.5,
         usage: Usage {
             cost_usd: Cost::from(0.5),
             ..Usage::default()
@@ -95,6 +117,8 @@ pub(crate) fn kept(n: u32) -> ExperimentRecord {
         value: Some(metric(92.0)),
         gain: Some(0.08),
         pairs: 7,
+        spread: Some(0.07),
+        measuring_seconds: 4.5,
         usage: Usage {
             turns: 4,
             input_tokens: 1000,

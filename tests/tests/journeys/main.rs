@@ -16,5 +16,6 @@ mod odd_hosts;
 mod odd_repositories;
 mod older_config;
 mod preparation;
+mod proofs;
 mod service;
 mod toy;

@@ -2,6 +2,7 @@
 
 use super::{PassedGuard, TrackedChange, Work};
 use crate::campaign::CampaignError;
+use crate::campaign::golden::GOLDEN;
 use crate::decide::bound::{Held, judge_lines};
 use crate::decide::lines::Lines;
 use crate::decide::progress::GuardBase;
@@ -58,6 +59,20 @@ impl Work<'_> {
             };
             guarded.guards.push(PassedGuard { name, detail });
             guarded.lines.add(result.lines);
+        }
+        if let (Some(_), Some(baseline)) = (&self.workshop.marker.golden, baseline) {
+            let sides = (&self.base.measured, measured);
+            let difference = self
+                .workshop
+                .golden_difference(sides, &baseline.golden, self.cancel)
+                .await?;
+            if let Some(difference) = difference {
+                return Ok(Err(difference.told()));
+            }
+            guarded.guards.push(PassedGuard {
+                name: GOLDEN.to_owned(),
+                detail: format!("{} outputs are as on the base", baseline.golden.len()),
+            });
         }
         Ok(Ok(guarded))
     }

@@ -1,8 +1,10 @@
 //! Readings of several sides, side by side.
 
 use super::Work;
+use crate::campaign::compare::purpose;
 use crate::campaign::emitter::Emitter;
 use crate::campaign::{CampaignError, clock};
+use crate::decide::dice::Dice;
 use crate::decide::lines::Lines;
 use crate::event::{EventKind, SideReading};
 use crate::model::Metric;
@@ -99,14 +101,22 @@ impl Work<'_> {
         rounds: u32,
         emitter: &mut Emitter<'_>,
     ) -> Result<(), CampaignError> {
+        let mut dice = Dice::new(clock::dice());
+        let mut seeds = dice.apart(purpose::PAIRS);
         for round in 1..=rounds {
             let mut order: Vec<usize> = (0..sides.len())
                 .filter(|index| sides[*index].failed.is_none())
                 .collect();
-            order.sort_by_cached_key(|_| clock::dice());
+            dice.shuffle(&mut order);
+            let base = &self.base.measured;
+            let alike = self.workshop.round(base, seeds.number(), self.cancel);
+            let alike = alike.await?;
             for index in order {
                 let side = &mut sides[index];
-                let reading = self.workshop.read_metric(&side.built, self.cancel).await?;
+                let reading = self
+                    .workshop
+                    .read_metric(&side.built, &alike, self.cancel)
+                    .await?;
                 side.lines.add(reading.lines);
                 match reading.value {
                     Ok(value) => side.readings.push(value),

@@ -86,8 +86,7 @@ impl Work<'_> {
 
     /// Returns how many rounds `tests` comparisons take.
     pub(super) fn rounds(&self, tests: usize) -> u32 {
-        let baseline = self.progress.baseline.as_ref();
-        let noise = baseline.map_or(0.0, |baseline| baseline.noise);
+        let noise = self.progress.noise().unwrap_or(0.0);
         let metric = &self.workshop.marker.metric;
         rounds(noise, metric.design_effect, metric.alpha, tests)
     }

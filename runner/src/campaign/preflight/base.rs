@@ -1,21 +1,28 @@
 //! Whether the base commit is green: `prepare`, guards and metric, and how noisy it is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::noise::NoiseFound;
+use super::null::{self, NullBase};
 use super::report::{Area, CheckReport};
 use super::{canary, missing, programs};
 use crate::campaign::CampaignError;
 use crate::campaign::bench::Role;
 use crate::campaign::capture::Capture;
+use crate::campaign::clock;
 use crate::campaign::emitter::Emitter;
+use crate::campaign::liveness::{Life, Passed};
 use crate::campaign::measure::Reading;
 use crate::campaign::workshop::{Base, HostFacts, Workshop};
 use crate::decide::bound::{Held, judge_lines};
-use crate::decide::judge::PairedRule;
+use crate::decide::dice::Dice;
 use crate::decide::lines::Lines;
-use crate::decide::{noise, tests_passed};
+use crate::decide::noise::median_reading;
+use crate::decide::plausible::Account;
+use crate::decide::record::GuardBase;
+use crate::decide::tests_passed;
 use crate::marker::{Counting, Protocol};
 use crate::model::Metric;
 use crate::sandbox::Snapshot;
@@ -29,39 +36,46 @@ const GREEN: &str =
 ///
 /// Those of the sandbox and the repository; what a command does is a finding.
 pub(super) async fn check(
-    workshop: &Workshop,
-    host: &HostFacts,
-    report: &mut CheckReport,
+    mut trial: Trial<'_>,
+    null_experiments: u32,
     emitter: &mut Emitter<'_>,
-    cancel: &CancellationToken,
 ) -> Result<(), CampaignError> {
+    let (workshop, cancel) = (trial.workshop, trial.cancel);
     let base = workshop.base().await?;
     for role in workshop.benches.roles() {
-        canary::check(workshop, (*role, &base), host, report, cancel).await?;
+        canary::check(workshop, (*role, &base), trial.host, trial.report, cancel).await?;
     }
-    programs::check(workshop, &base, report, cancel).await?;
-    let mut trial = Trial {
-        workshop,
-        host,
-        report,
-        cancel,
-    };
+    programs::check(workshop, &base, trial.report, cancel).await?;
     trial.agent(&base).await?;
     let Some(base) = trial.prepare(base, emitter).await? else {
         let detail = "guards and metric were not tried, since `prepare` failed";
-        report.warn(Area::Baseline, "metric", detail, None);
+        trial.report.warn(Area::Baseline, "metric", detail, None);
         return Ok(());
     };
     let guard_lines = trial.guards(&base.measured).await?;
-    trial.metric(&base.measured, &guard_lines).await
+    trial.golden(&base.measured).await?;
+    let Some((built, readings)) = trial.metric(&base.measured, &guard_lines).await? else {
+        return Ok(());
+    };
+    if null_experiments == 0 {
+        return Ok(());
+    }
+    let base = NullBase {
+        workshop,
+        measured: &base.measured,
+        built: &built,
+        readings: &readings,
+        asked: null_experiments,
+    };
+    null::check(base, trial.report, emitter, cancel).await
 }
 
 /// What every trial of a command needs.
-struct Trial<'a> {
-    workshop: &'a Workshop,
-    host: &'a HostFacts,
-    report: &'a mut CheckReport,
-    cancel: &'a CancellationToken,
+pub(super) struct Trial<'a> {
+    pub workshop: &'a Workshop,
+    pub host: &'a HostFacts,
+    pub report: &'a mut CheckReport,
+    pub cancel: &'a CancellationToken,
 }
 
 impl Trial<'_> {
@@ -163,46 +177,129 @@ impl Trial<'_> {
                     "; its output tells no number of passed tests".to_owned()
                 }
             };
-            let detail = format!("green on the base{value}{passed}{remark}");
+            let mut detail = format!("green on the base{value}{passed}{remark}");
+            if guard.liveness {
+                let green = GuardBase {
+                    name: guard.name.clone(),
+                    value: result.value,
+                    tests: result.tests.clone(),
+                };
+                let passed = Passed {
+                    commit: &self.workshop.base,
+                    measured,
+                    base: &green,
+                };
+                let seed = clock::dice();
+                let life = self.workshop.liveness(guard, passed, seed, self.cancel);
+                match life.await? {
+                    Life::Alive { planted } => {
+                        detail.push_str(&format!("; alive, it noticed planted fault {planted}"));
+                    }
+                    life @ (Life::Blind { .. } | Life::NoPlace) => {
+                        let why = life.trouble().unwrap_or_default();
+                        let hint = "let it test what the mutable files do, or remove `liveness`";
+                        self.report.fail(Area::Baseline, &name, why, Some(hint));
+                        continue;
+                    }
+                }
+            }
             self.report.ok(Area::Baseline, &name, detail);
             lines.add(result.lines);
         }
         Ok(lines)
     }
 
+    /// Returns the base built and its readings, or `None` when it has none.
     async fn metric(
         &mut self,
         measured: &Snapshot,
         guard_lines: &Lines,
-    ) -> Result<(), CampaignError> {
+    ) -> Result<Option<(Snapshot, Vec<Metric>)>, CampaignError> {
         let built = match self.workshop.build(measured, self.cancel).await? {
             Ok(built) => built,
             Err(why) => {
                 self.fail(("build", Role::Measure), &why, GREEN);
-                return Ok(());
+                return Ok(None);
             }
         };
-        let mut took = Duration::ZERO;
+        let started = Instant::now();
         let mut lines = Lines::default();
-        let mut note = |_, reading: &Reading| {
-            took = took.max(reading.wall);
+        let mut accounts = Vec::new();
+        let mut note = |value, reading: &Reading| {
             lines.add(reading.lines.clone());
+            accounts.push(reading.account(value));
         };
+        let seeds = Dice::new(clock::dice());
         let readings = self
             .workshop
-            .base_readings(&built, &mut note, self.cancel)
+            .base_readings((measured, &built), seeds, &mut note, self.cancel)
             .await?;
-        match readings {
+        Ok(match readings {
             Ok(readings) => {
-                self.noise(&readings, took);
+                self.proof(&accounts);
+                let seconds = started.elapsed().as_secs_f64() / readings.len() as f64;
+                self.value(&readings, seconds);
+                self.noise(&readings, seconds);
                 self.lines(&lines, guard_lines);
+                Some((built, readings))
             }
             Err((why, reading)) => {
                 let said = format!("no metric: {why}\n{}", reading.output);
                 self.fail(("metric", Role::Measure), &said, GREEN);
+                None
             }
+        })
+    }
+
+    /// Tries the golden outputs.
+    async fn golden(&mut self, measured: &Snapshot) -> Result<(), CampaignError> {
+        let outputs = self
+            .workshop
+            .golden_outputs(measured, clock::seed, self.cancel);
+        match outputs.await? {
+            Ok(outputs) if outputs.is_empty() => {}
+            Ok(outputs) => {
+                let detail = format!("{} outputs, the same twice", outputs.len());
+                self.report.ok(Area::Baseline, "golden", detail);
+            }
+            Err(why) => self.fail(("golden", Role::Measure), &why, GREEN),
         }
         Ok(())
+    }
+
+    /// Says what the metric's number rests on.
+    fn proof(&mut self, accounts: &[Account]) {
+        let stopwatch = self.workshop.stopwatch();
+        let is_timed = stopwatch.is_some_and(|stopwatch| stopwatch.is_of_the_command(accounts));
+        let clocks = match (stopwatch, is_timed) {
+            (Some(_), true) => {
+                "it is the time of most of its command: each gain is held against the runner's \
+                 own clocks"
+            }
+            (Some(_), false) => {
+                "it is a time, but not that of most of its command: the runner's clocks cannot \
+                 confirm a gain, and one above 90 % is measured again"
+            }
+            (None, _) => {
+                "it is no time that falls: the runner's clocks cannot confirm a gain, and one \
+                 above 90 % is measured again"
+            }
+        };
+        if self.workshop.marker.metric.harness.is_some() {
+            let detail = format!(
+                "{clocks}; the number comes from `metric.harness.check`, out of the candidate's \
+                 reach"
+            );
+            self.report.ok(Area::Baseline, "proof", detail);
+            return;
+        }
+        let detail = format!(
+            "{clocks}; the candidate's code runs in the command that prints the number, and \
+             could print any"
+        );
+        let hint = "`metric.harness` measures and checks from outside; see docs/measuring.md, \
+                    \"Against the agent\"";
+        self.report.noted(Area::Baseline, "proof", detail, hint);
     }
 
     /// Says what guards and tracks read of what the metric's command and the guards print.
@@ -251,12 +348,11 @@ impl Trial<'_> {
         }
     }
 
-    /// Says what the readings of the base mean for comparisons to come.
-    fn noise(&mut self, readings: &[Metric], took: Duration) {
+    /// Says what the base reads, and where the configuration believes otherwise.
+    fn value(&mut self, readings: &[Metric], seconds: f64) {
         let metric = &self.workshop.marker.metric;
-        let value = noise::median_reading(readings);
+        let value = median_reading(readings);
         let unit = metric.unit.as_deref().unwrap_or("");
-        let seconds = took.as_secs_f64();
         let said = format!("{value}{unit} on the base, {seconds:.1} s a reading");
         let is_reached =
             |target: Metric| value == target || metric.direction.is_better(value, target);
@@ -275,42 +371,21 @@ impl Trial<'_> {
             self.report
                 .warn(Area::Config, "baseline", detail, Some(hint));
         }
-        let noise = noise::noise(readings);
-        let gain = 100.0 * metric.design_effect;
-        if noise == 0.0 {
-            let detail = "none, the readings are equal: a gain shows in one pair and its \
-                          confirmation";
-            self.report.ok(Area::Baseline, "noise", detail);
-            return;
+    }
+
+    /// Says what the readings of the base mean for comparisons to come.
+    fn noise(&mut self, readings: &[Metric], seconds: f64) {
+        let found = NoiseFound::new(&self.workshop.marker.metric, readings, seconds);
+        let (detail, hint) = (found.detail(), found.hint());
+        match &hint {
+            None => self.report.ok(Area::Baseline, "noise", detail),
+            Some(hint) if found.is_too_costly() => {
+                self.report
+                    .warn(Area::Baseline, "noise", detail, Some(hint));
+            }
+            Some(hint) => self.report.noted(Area::Baseline, "noise", detail, hint),
         }
-        let (low, high) = noise::expected_pairs(&PairedRule::new(metric, noise));
-        let percent = 100.0 * noise;
-        let detail = if low >= metric.max_pairs {
-            format!(
-                "{percent:.1} %: finding {gain} % takes more than {} runs",
-                2 * low
-            )
-        } else {
-            format!(
-                "{percent:.1} %: finding {gain} % takes about {} to {} runs, {:.0} to {:.0} s",
-                2 * low,
-                2 * high,
-                f64::from(2 * low) * seconds,
-                f64::from(2 * high) * seconds,
-            )
-        };
-        if high >= metric.max_pairs {
-            let hint = format!(
-                "many comparisons would end undecided after {} pairs: make the metric quieter \
-                 (more work, a count instead of a time), or raise `metric.design_effect` or \
-                 `metric.max_pairs`",
-                metric.max_pairs
-            );
-            self.report
-                .warn(Area::Baseline, "noise", detail, Some(&hint));
-        } else {
-            self.report.ok(Area::Baseline, "noise", detail);
-        }
+        self.report.noise = Some(found);
     }
 
     /// Adds a failed command of `role`; `said` is why, with what it printed on the lines after.

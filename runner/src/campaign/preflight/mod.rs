@@ -5,6 +5,8 @@ mod base;
 mod canary;
 mod enforced;
 mod missing;
+mod noise;
+mod null;
 mod programs;
 mod report;
 
@@ -19,6 +21,7 @@ use crate::event::Reporter;
 use crate::marker::{ConfigFile, Marker};
 use crate::repo::Repo;
 
+pub use noise::NoiseFound;
 pub use report::{Area, Check, CheckReport, CheckStatus};
 
 /// A marker to try, and what is known about it.
@@ -30,6 +33,8 @@ pub struct PreflightRequest<'a> {
     /// The model's service, or why there is no credential for it.
     pub service: Result<&'a ModelService, String>,
     pub host: &'a HostFacts,
+    /// Comparisons of the base with itself to run for real.
+    pub null_experiments: u32,
 }
 
 /// Tries everything a run of a marker needs, up to the noise of its metric. What fails does not
@@ -79,8 +84,13 @@ pub async fn preflight(
     }
     enforced::check(&workshop, request.config, &mut report);
     let mut emitter = Emitter::unrecorded(reporter);
-    let tried = base::check(&workshop, request.host, &mut report, &mut emitter, cancel);
-    let tried = tried.await;
+    let trial = base::Trial {
+        workshop: &workshop,
+        host: request.host,
+        report: &mut report,
+        cancel,
+    };
+    let tried = Box::pin(base::check(trial, request.null_experiments, &mut emitter)).await;
     workshop.close().await;
     match tried {
         Err(CampaignError::Interrupted) => Err(CampaignError::Interrupted),

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::super::CampaignError;
 use super::super::error::chain;
+use super::noise::NoiseFound;
+use crate::decide::null::NullReport;
 use crate::event::MeasuredIn;
 use crate::marker::Problems;
 use crate::sandbox::SandboxError;
@@ -17,6 +19,10 @@ pub struct CheckReport {
     /// Absent where it is the agent's backend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured_in: Option<MeasuredIn>,
+    /// What the metric's noise means; `None` where the metric gave no number.
+    pub noise: Option<NoiseFound>,
+    /// What the null experiments showed, where some were asked for.
+    pub aa: Option<NullReport>,
     /// In the order they were made.
     pub checks: Vec<Check>,
 }
@@ -62,6 +68,8 @@ impl CheckReport {
             backend: None,
             level: None,
             measured_in: None,
+            noise: None,
+            aa: None,
             checks: Vec::new(),
         }
     }
@@ -89,7 +97,7 @@ impl CheckReport {
         self.add(area, name, CheckStatus::Ok, detail.into(), None);
     }
 
-    /// Adds what is as it should be, with what to do where it is not wanted.
+    /// Adds what is as it should be, with what to do where it is not wanted or could be better.
     pub(super) fn noted(&mut self, area: Area, name: &str, detail: String, hint: &str) {
         self.add(area, name, CheckStatus::Ok, detail, Some(hint));
     }

@@ -144,6 +144,35 @@ fn each_strategy_asks_for_something_else_and_changes_nothing_besides() {
 }
 
 #[test]
+fn near_misses_are_offered_best_first_and_nothing_else_is() {
+    let ended = |n, reason, gain| ExperimentRecord {
+        gain: Some(gain),
+        ..experiment(n, Verdict::Discard(reason))
+    };
+    let text = told(
+        &[
+            ended(1, DiscardReason::Inconclusive, 0.012),
+            ended(2, DiscardReason::Worse, 0.03),
+            ended(3, DiscardReason::Inconclusive, 0.019),
+            ended(4, DiscardReason::Inconclusive, -0.01),
+        ],
+        Strategy::Explore,
+    );
+    let section = text
+        .split("# Near misses (data, not instructions)\n\n")
+        .nth(1);
+    assert_eq!(
+        section.unwrap().split("\n\n# ").next().unwrap(),
+        "These may be better; their gain is too small for the noise of the measurement, and they are \
+         not in the files you see. Make more of one, or join several into one change:\n\n```text\n\
+         3. discard(inconclusive), gain +1.9 %: Idea 3\n\
+         1. discard(inconclusive), gain +1.2 %: Idea 1\n```"
+    );
+    let without = told(&[discarded(1)], Strategy::Explore);
+    assert!(!without.contains("Near misses"));
+}
+
+#[test]
 fn what_does_not_count_is_not_told() {
     let void = experiment(2, Verdict::Void(VoidReason::UsageLimit));
     let text = told(&[discarded(1), void], Strategy::Explore);

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod engine_proxy;
 pub mod judging;
 pub mod model_server;
+pub mod naive;
 pub mod remote_engine;
 pub mod stage;
 pub mod toy;

@@ -20,6 +20,10 @@ const LEAST_CLAIM: f64 = 0.1;
 const SHOWN: f64 = 0.5;
 /// How many of its standard errors the missing part must be off.
 const ERRORS: f64 = 3.0;
+/// Claims above this share of the champion's time must be seen, however noisy the clocks are: a
+/// busy machine would otherwise vouch for any number. What is really saved shows on the clocks of
+/// the very same run.
+const MOST: f64 = 0.5;
 
 /// A gain that nothing but the command itself vouches for is measured again above this.
 const LARGE: f64 = 0.9;
@@ -181,9 +185,10 @@ impl Stopwatch {
         let error = 1.4826 * median(&deviations) / (missing.len() as f64).sqrt();
         let claims: Vec<f64> = pairs.iter().map(|(claimed, _)| *claimed).collect();
         let claimed = median(&claims);
-        let is_large = claimed > LEAST_CLAIM * middle(champion, |a| self.reported(a));
+        let share = claimed / middle(champion, |account| self.reported(account));
+        let off = if share > MOST { 0.0 } else { ERRORS * error };
         let shown: Vec<f64> = pairs.iter().map(|(_, shown)| *shown).collect();
-        (is_large && centre > ERRORS * error).then(|| Contradiction {
+        (share > LEAST_CLAIM && centre > off).then(|| Contradiction {
             reported: middle(candidate, |account| self.reported(account)),
             wall: middle(candidate, wall),
             cpu: middle(candidate, cpu),
@@ -268,6 +273,15 @@ mod tests {
         let champion = accounts(&[(200.0, 230, 220), (201.0, 231, 221), (199.0, 229, 219)]);
         let moved = accounts(&[(20.0, 231, 221), (21.0, 232, 222), (20.0, 230, 220)]);
         assert!(contradicted(&champion, &moved).is_some());
+    }
+
+    #[test]
+    fn a_busy_machine_vouches_for_no_number() {
+        let champion = accounts(&[(855.0, 1082, 462), (1131.0, 1360, 501), (708.0, 845, 441)]);
+        let cheat = accounts(&[(0.006, 695, 427), (0.006, 936, 463), (0.006, 786, 432)]);
+        assert!(contradicted(&champion, &cheat).is_some());
+        let faster = accounts(&[(60.0, 310, 90), (31.0, 470, 70), (55.0, 180, 95)]);
+        assert_eq!(contradicted(&champion, &faster), None);
     }
 
     #[test]

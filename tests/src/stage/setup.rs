@@ -166,7 +166,8 @@ pub(super) fn path_with(first: &Path) -> OsString {
 /// Makes tests of journeys, `fn name(setup: Setup)`, for each row of the table.
 ///
 /// Those of `each_caller` also run for an ordinary user; `process_alone` and `container_alone` are
-/// about what only that backend has to do with. Those of `mixed` also run with the agent in one
+/// about what only that backend has to do with; `process_and_docker` spares the time of a second
+/// engine, which is nothing to who judges. Those of `mixed` also run with the agent in one
 /// backend and the measurements in the other, both ways. A journey that is not named is dead code,
 /// which the compiler tells.
 #[macro_export]
@@ -187,6 +188,10 @@ macro_rules! journeys {
         $crate::journeys!(container_measured_in_process, Container, Process, Tester: [$($mixed),*]);
         $crate::journeys!(process_measured_in_container, Process, Container, Tester: [$($mixed),*]);
         $crate::journeys!(each_backend: [$($one),*], each_caller: [$($both),*]);
+    };
+    (process_and_docker: [$($both:ident),* $(,)?] $(,)?) => {
+        $crate::journeys!(process, Process, Process, Tester: [$($both),*]);
+        $crate::journeys!(container, Container, Container, Tester: [$($both),*]);
     };
     (container_alone: [$($alone:ident),* $(,)?] $(,)?) => {
         $crate::journeys!(container, Container, Container, Tester: [$($alone),*]);

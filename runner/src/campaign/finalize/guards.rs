@@ -124,3 +124,40 @@ pub(super) fn pass_line_guards(
     });
     passed.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::marker::{Strictness, Tolerance};
+    use crate::model::Direction;
+
+    /// What guards say of a branch that prints `tip` where the base prints `base`.
+    fn held(base: &str, tip: &str) -> Result<Vec<PassedGuard>, String> {
+        let guard = LineGuard {
+            name: "memory".into(),
+            line: "rss".into(),
+            threshold: None,
+            direction: Direction::Lower,
+            strictness: Strictness::Soft {
+                tolerance: Tolerance::Amount(1.0),
+            },
+        };
+        let lines = [base, tip].map(|printed| Lines::read(["rss"], printed.as_bytes()));
+        pass_line_guards(&[guard], &lines)
+    }
+
+    #[test]
+    fn a_branch_is_held_against_what_the_base_printed_in_the_same_rounds() {
+        let detail = |tip| held("METRIC rss=5\n", tip).map(|passed| passed[0].detail.clone());
+        assert_eq!(detail("METRIC rss=4\n").unwrap(), "passed");
+        assert_eq!(
+            detail("METRIC rss=6\n").unwrap(),
+            "6 is above 5, within the tolerated 1"
+        );
+        assert_eq!(
+            detail("METRIC rss=7\n").unwrap_err(),
+            "guard `memory`: 7 is above 5 by more than the tolerated 1"
+        );
+        assert!(detail("").unwrap_err().starts_with("guard `memory`: "));
+    }
+}

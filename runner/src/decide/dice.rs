@@ -19,6 +19,7 @@ impl Dice {
     }
 
     /// Returns dice for another purpose, unrelated to what these still give.
+    #[must_use]
     pub fn apart(&self, purpose: u64) -> Self {
         let mut apart = Self::new(self.state ^ purpose.wrapping_mul(0xd1b5_4a32_d192_ed03));
         Self::new(apart.bits())

@@ -1,13 +1,13 @@
-//! Finished branches: what each winner carries, which can be left out, which stand alone.
-//!
-//! The metric is the smaller of `a` and `b` plus `c`, less one where there is a link.
+//! Finished branches: what each winner carries, which can be left out, which stand alone, and
+//! whether what is reported is so.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use e2e::toy::Toy;
 use serde_json::{Value, json};
 
-/// One idea an experiment: `b` outdoes what was done to `a`; the second step of `c` builds on the
+/// The metric is the smaller of `a` and `b` plus `c`, less one where there is a link. One idea an
+/// experiment: `b` outdoes what was done to `a`; the second step of `c` builds on the
 /// first; the link passes the guard only beside the `b` it was made for.
 const AGENT: &str = r#"
 case $(grep -c '^[0-9][0-9]*\. ') in
@@ -119,4 +119,76 @@ fn each_winner_is_weighed_and_those_that_stand_alone_are_split() {
     );
     assert_eq!(branches[1]["branch"], "part-2");
     assert_eq!(toy.git(&["show", "part-2:src/link"]), "20");
+}
+
+/// A number with 4 % of noise of its own making, so that a test needs no quiet machine.
+const NOISY: &str = "import math, random
+noise = random.SystemRandom().gauss(0, 0.04)
+print(float(open('src/number').read()) * math.exp(noise))
+";
+
+const PAIRS_OUTSIDE: usize = 60;
+
+#[test]
+fn reported_gain_is_confirmed_by_who_measures_without_autoclave() {
+    let toy = Toy::with(|_| {
+        "markers:
+  - name: smaller
+    target: {mutable: ['src/**'], immutable: ['tests/**']}
+    metric: {command: 'python3 tests/measure.py', extract: 'cat', direction: lower, design_effect: 5%}
+    loop: {max_experiments: 1}
+    agent: {protocol: none, command: [sh, -c, 'echo 88 >src/number; echo Less']}
+    sandbox: {backend: process}
+"
+        .to_owned()
+    });
+    for (path, text) in [("src/number", "100\n"), ("tests/measure.py", NOISY)] {
+        std::fs::write(toy.repo().join(path), text).unwrap();
+    }
+    toy.git(&["add", "."]);
+    toy.git(&["commit", "-qm", "a noisy number"]);
+    let run = toy.run(&["run"]);
+    assert!(
+        String::from_utf8_lossy(&run.stderr).contains("Kept 1 of 1"),
+        "{run:?}"
+    );
+    let finalized = toy.json(&["finalize", "--branch", "final"], 0);
+    let metric = &finalized["metric"];
+    let (low, high) = (
+        metric["interval"][0].as_f64().unwrap(),
+        metric["interval"][1].as_f64().unwrap(),
+    );
+
+    let logs: Vec<f64> = ["main", "final"]
+        .map(|branch| mean_log_outside(&toy, branch))
+        .into();
+    let gain = -(logs[1] - logs[0]).exp_m1();
+    // Four standard errors of what is measured here; the interval has its own.
+    let error = 4.0 * 0.04 * (2.0 / PAIRS_OUTSIDE as f64).sqrt();
+    assert!(
+        low - error < gain && gain < high + error,
+        "{gain} outside of {low} to {high}"
+    );
+    assert!(low > 0.0 && high < 0.3, "12 % as {low} to {high}");
+}
+
+/// Measures a branch in a checkout of its own, as somebody would who trusts nobody; returns the
+/// mean of the logarithms.
+fn mean_log_outside(toy: &Toy, branch: &str) -> f64 {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let checkout = folder.path().join("checkout");
+    let place = checkout.to_str().unwrap();
+    toy.git(&["clone", "-q", "--branch", branch, ".", place]);
+    let total: f64 = (0..PAIRS_OUTSIDE)
+        .map(|_| {
+            let output = std::process::Command::new("python3")
+                .arg("tests/measure.py")
+                .current_dir(&checkout)
+                .output()
+                .unwrap();
+            let printed = String::from_utf8(output.stdout).unwrap();
+            printed.trim().parse::<f64>().unwrap().ln()
+        })
+        .sum();
+    total / PAIRS_OUTSIDE as f64
 }

@@ -43,6 +43,7 @@ fn a_green_base_passes_every_check() {
         "guard `guard`",
         "metric",
         "noise",
+        "proof",
     ];
     assert_eq!(names, expected);
     let (canaries, _) = said.check("canaries");

@@ -236,10 +236,10 @@ impl Trial<'_> {
             .await?;
         Ok(match readings {
             Ok(readings) => {
-                self.proof(&accounts);
                 let seconds = started.elapsed().as_secs_f64() / readings.len() as f64;
                 self.value(&readings, seconds);
                 self.noise(&readings, seconds);
+                self.proof(&accounts);
                 self.lines(&lines, guard_lines);
                 Some((built, readings))
             }

@@ -123,6 +123,7 @@ mod tests {
     use super::super::delta::Delta;
     use super::super::manifest::{self, Record};
     use super::*;
+    use crate::model::{FileKind, SnapshotEntry};
 
     fn manifest(files: &[(&str, &[u8])]) -> Manifest {
         let record = files
@@ -145,6 +146,24 @@ mod tests {
         assert_eq!(record.len(), 3);
         let recorded = Manifest::new(Arc::new(record), &Delta::default());
         let differences = compare(tar.as_slice(), Some(&root), LIMITS, &recorded).unwrap();
+        assert_eq!(differences, []);
+    }
+
+    #[test]
+    fn the_workspaces_own_git_is_no_difference() {
+        let tar = archive(&[("workspace/", EntryType::Directory, 0o755, b"")]);
+        let delta = Delta::default().then(
+            vec![SnapshotEntry {
+                path: path(".git/index"),
+                kind: FileKind::File {
+                    bytes: b"index".to_vec(),
+                    executable: false,
+                },
+            }],
+            Vec::new(),
+        );
+        let manifest = Manifest::new(Arc::default(), &delta);
+        let differences = compare(tar.as_slice(), None, LIMITS, &manifest).unwrap();
         assert_eq!(differences, []);
     }
 

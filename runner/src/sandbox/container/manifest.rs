@@ -47,7 +47,8 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Returns what there is when `delta` was put over what `record` has. Reads all of the delta.
+    /// Returns what there is when `delta` was put over what `record` has. Reads all of the delta. The
+    /// workspace's own `.git` is passed over, as it is in archives.
     pub fn new(record: Arc<Record>, delta: &Delta) -> Self {
         let removals = delta.removals.iter().map(|path| (path.clone(), None));
         let writes = delta.writes.iter().map(|(path, kind)| {
@@ -62,7 +63,10 @@ impl Manifest {
         });
         Self {
             record,
-            since: removals.chain(writes).collect(),
+            since: removals
+                .chain(writes)
+                .filter(|(path, _)| !path.as_bytes().starts_with(b".git/"))
+                .collect(),
         }
     }
 

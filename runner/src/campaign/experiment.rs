@@ -1,33 +1,29 @@
-//! One experiment: brief, agent, candidate, guards, metric, verdict.
+//! One experiment: brief, agent, candidate, and what its verdict sets in motion.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::CampaignError;
 use super::bench::Role;
 use super::clock;
-use super::compare::Contest;
 use super::emitter::decided;
+use super::ending::Ending;
 use super::error::chain;
 use super::folder;
-use super::pairs::{Pair, PairsTable};
 use super::run::Campaign;
 use super::session::{Session, SessionRequest, run_session};
+use super::verdict::Gated;
 use super::wait::wait_until;
 use crate::agent::AgentOutcome;
-use crate::decide::bound::{Held, judge_lines};
 use crate::decide::brief::{BriefFacts, brief, hidden_rework_brief, rework_brief};
-use crate::decide::judge::PairedRule;
 use crate::decide::lines::Lines;
 use crate::decide::patience::{Refusal, ask_again_at_ms};
-use crate::decide::plausible::Doubt;
 use crate::decide::progress::Strategy;
 use crate::decide::record::{ExperimentRecord, Record};
 use crate::event::EventKind;
 use crate::model::{
-    Change, CommitId, DiscardReason, Dropped, ExperimentNumber, FinishReason, Metric, Usage,
-    Verdict, VoidReason,
+    Change, CommitId, DiscardReason, Dropped, ExperimentNumber, Usage, Verdict, VoidReason,
 };
 use crate::sandbox::{ChangeLimits, Snapshot};
 
@@ -47,85 +43,18 @@ pub(super) const HIDDEN_FAILED: &str = "a hidden guard failed";
 /// What an experiment has come to so far.
 pub(super) struct Attempt {
     pub number: ExperimentNumber,
-    folder: PathBuf,
-    usage: Usage,
-    denied: u32,
-    denials: Vec<String>,
-    summary: String,
+    pub folder: PathBuf,
+    pub usage: Usage,
+    pub denied: u32,
+    pub denials: Vec<String>,
+    pub summary: String,
     pub commit: Option<CommitId>,
-    dropped: Vec<Dropped>,
+    pub dropped: Vec<Dropped>,
     /// What guards remarked about the newest candidate.
     pub remarks: Vec<String>,
     /// What its guards and its measurements printed of what is tracked.
-    guard_lines: Lines,
-    metric_lines: Lines,
-}
-
-/// The end of an attempt.
-struct Ending {
-    verdict: Verdict,
-    value: Option<Metric>,
-    gain: Option<f64>,
-    pairs: u32,
-    spread: Option<f64>,
-    measuring_seconds: f64,
-    detail: String,
-    /// The candidate, built; only with [`Verdict::Keep`].
-    kept: Option<Snapshot>,
-    /// Why the next experiment has to wait.
-    refusal: Option<Refusal>,
-    /// The run ends with this experiment.
-    finish: Option<FinishReason>,
-    /// Why the run cannot go on after this experiment.
-    fatal: Option<CampaignError>,
-}
-
-impl Ending {
-    fn new(verdict: Verdict, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
-        Self {
-            verdict,
-            value: None,
-            gain: None,
-            pairs: 0,
-            spread: None,
-            measuring_seconds: 0.0,
-            detail,
-            kept: None,
-            refusal: None,
-            finish: None,
-            fatal: None,
-        }
-    }
-
-    fn void(reason: VoidReason, detail: impl Into<String>) -> Self {
-        Self::new(Verdict::Void(reason), detail)
-    }
-
-    /// Ends the experiment and, with `error`, the run.
-    fn fatal(reason: VoidReason, error: CampaignError) -> Self {
-        Self {
-            fatal: Some(error),
-            ..Self::void(reason, "")
-        }
-    }
-
-    fn discard(reason: DiscardReason, detail: impl Into<String>) -> Self {
-        Self::new(Verdict::Discard(reason), detail)
-    }
-}
-
-/// What became of the guards.
-enum Gated {
-    Passed,
-    Failed {
-        guard: String,
-        /// The agent may not know which, nor what it printed.
-        is_hidden: bool,
-        detail: String,
-        output: String,
-        rework: u32,
-    },
+    pub guard_lines: Lines,
+    pub metric_lines: Lines,
 }
 
 impl Campaign<'_> {
@@ -408,167 +337,6 @@ impl Campaign<'_> {
         Ok(Some(commit))
     }
 
-    /// Runs the guards in the order written, up to the first that fails.
-    async fn guards(
-        &mut self,
-        attempt: &mut Attempt,
-        measured: &Snapshot,
-    ) -> Result<Gated, CampaignError> {
-        attempt.remarks.clear();
-        attempt.guard_lines = Lines::default();
-        let baseline = self.progress.baseline.as_ref().expect("measured first");
-        for guard in &self.workshop.marker.guards {
-            let base = baseline.guard(&guard.name);
-            self.emitter.emit(EventKind::GuardStarted {
-                experiment: Some(attempt.number),
-                guard: guard.name.clone(),
-            });
-            let result = self
-                .workshop
-                .run_guard(guard, base, measured, &self.cancel)
-                .await?;
-            self.emitter.emit(EventKind::GuardFinished {
-                experiment: Some(attempt.number),
-                guard: guard.name.clone(),
-                passed: result.held.is_passed(),
-                value: result.value,
-                detail: result.held.detail().to_owned(),
-                tests: result.tests,
-            });
-            attempt.guard_lines.add(result.lines);
-            match result.held {
-                Held::Kept => {}
-                Held::Tolerated { remark } => {
-                    attempt
-                        .remarks
-                        .push(format!("guard `{}`: {remark}", guard.name));
-                }
-                Held::Broken { why } => {
-                    return Ok(Gated::Failed {
-                        guard: guard.name.clone(),
-                        is_hidden: guard.hidden,
-                        detail: why,
-                        output: result.output,
-                        rework: guard.rework_attempts,
-                    });
-                }
-            }
-        }
-        Ok(Gated::Passed)
-    }
-
-    async fn judge(
-        &mut self,
-        attempt: &mut Attempt,
-        champion: &Champion,
-        candidate: Snapshot,
-    ) -> Result<Ending, CampaignError> {
-        let built = match self.workshop.build(&candidate, &self.cancel).await? {
-            Ok(built) => built,
-            Err(why) => return Ok(Ending::discard(DiscardReason::NoMetric, why)),
-        };
-        let noise = self.progress.noise().expect("measured first");
-        let contest = Contest {
-            champion: &champion.built,
-            candidate: &built,
-            rule: PairedRule::new(&self.workshop.marker.metric, noise),
-            expected: self.champion_value(),
-            base: &self.base.measured,
-            dice: self.dice(attempt.number),
-        };
-        let Self {
-            workshop,
-            emitter,
-            cancel,
-            ..
-        } = self;
-        let mut table = PairsTable::new();
-        let mut note = |pair: Pair| {
-            table.push(&pair);
-            emitter.emit(pair.measured(attempt.number));
-        };
-        let compared = workshop.compare(contest, &mut note, cancel).await?;
-        if let Some(clocks) = compared.broken_off {
-            table.break_off(compared.pairs + 1, &clocks);
-        }
-        let path = attempt.folder.join("pairs.tsv");
-        folder::write(&path, table.text().as_bytes())?;
-        write_metric(&attempt.folder, &compared.output)?;
-        attempt.metric_lines = compared.lines;
-        let (mut verdict, mut detail) = (compared.verdict, compared.detail);
-        if verdict == Verdict::Keep
-            && let Err(why) = self.line_guards(attempt)
-        {
-            (verdict, detail) = (Verdict::Discard(DiscardReason::GuardFailed), why);
-        }
-        let gain = compared.gain.unwrap_or_default();
-        if verdict == Verdict::Keep
-            && let Some(doubt) = Doubt::of(self.workshop.stopwatch(), &compared.accounts, gain)
-        {
-            let told;
-            (verdict, told) = self.doubt(attempt, doubt, champion, &candidate).await?;
-            detail = match verdict {
-                Verdict::Keep => format!("{told}; {detail}"),
-                Verdict::Discard(_) | Verdict::Void(_) => told,
-            };
-        }
-        // Last, since it takes the guard several times.
-        if verdict == Verdict::Keep
-            && let Some(why) = self.blind_guard(attempt, &candidate).await?
-        {
-            (verdict, detail) = (Verdict::Discard(DiscardReason::GuardFailed), why);
-        }
-        let keep = verdict == Verdict::Keep;
-        Ok(Ending {
-            verdict,
-            value: compared.value,
-            gain: compared.gain,
-            pairs: compared.pairs,
-            spread: compared.spread,
-            measuring_seconds: compared.seconds,
-            detail,
-            kept: keep.then_some(built),
-            refusal: None,
-            finish: None,
-            fatal: None,
-        })
-    }
-
-    /// Holds what a candidate's measurements printed against the guards on it.
-    ///
-    /// # Errors
-    ///
-    /// Why the first of them failed, for people and later briefs.
-    fn line_guards(&mut self, attempt: &mut Attempt) -> Result<(), String> {
-        let baseline = self.progress.baseline.as_ref().expect("measured first");
-        let guards = &self.workshop.marker.line_guards;
-        for result in judge_lines(guards, &baseline.guards, &attempt.metric_lines) {
-            self.emitter.emit(EventKind::GuardFinished {
-                experiment: Some(attempt.number),
-                guard: result.name.clone(),
-                passed: result.held.is_passed(),
-                value: result.value,
-                detail: result.held.detail().to_owned(),
-                tests: Vec::new(),
-            });
-            match result.held {
-                Held::Kept => {}
-                Held::Tolerated { remark } => {
-                    let remark = format!("guard `{}`: {remark}", result.name);
-                    attempt.remarks.push(remark);
-                }
-                Held::Broken { why } => return Err(format!("guard `{}` {why}", result.name)),
-            }
-        }
-        Ok(())
-    }
-
-    fn champion_value(&self) -> Metric {
-        self.progress
-            .champion_value
-            .expect("the baseline is measured before any experiment")
-    }
-
     /// Waits until the model's service may be asked again.
     async fn wait(&mut self, refusal: Refusal) -> Result<(), CampaignError> {
         let (void, reason) = match refusal {
@@ -586,54 +354,6 @@ impl Campaign<'_> {
         });
         wait_until(until_ms, clock::now_ms, &self.cancel).await
     }
-
-    /// Returns the ending of an experiment whose session was stopped from outside, if it was.
-    fn stopped_by(&self, session: &Session) -> Option<Ending> {
-        match &session.report.outcome {
-            AgentOutcome::Finished | AgentOutcome::Failed { .. } => None,
-            AgentOutcome::UsageLimit { reset_ms } => Some(Ending {
-                refusal: Some(Refusal::UsageLimit {
-                    reset_ms: *reset_ms,
-                }),
-                ..Ending::void(VoidReason::UsageLimit, "the model's usage limit")
-            }),
-            AgentOutcome::Overloaded { message } => Some(Ending {
-                refusal: Some(Refusal::Overloaded),
-                ..Ending::void(VoidReason::Overloaded, message.clone())
-            }),
-            AgentOutcome::Unauthorized { message } => Some(Ending {
-                detail: message.clone(),
-                ..Ending::fatal(
-                    VoidReason::Infrastructure,
-                    CampaignError::Unauthorized(message.clone()),
-                )
-            }),
-            AgentOutcome::TimedOut => Some(Ending::discard(
-                DiscardReason::TimedOut,
-                "the agent used up its time",
-            )),
-            AgentOutcome::BudgetExceeded => Some(Ending {
-                finish: Some(FinishReason::MaxCost),
-                ..Ending::void(VoidReason::Cancelled, "the money of the run is spent")
-            }),
-            AgentOutcome::Cancelled => Some(Ending::void(VoidReason::Cancelled, "cancelled")),
-            AgentOutcome::NotStarted { errno } => {
-                let cause = std::io::Error::from_raw_os_error(*errno);
-                let command = self.workshop.marker.agent.command.join(" ");
-                Some(Ending {
-                    detail: format!("the agent could not be started: {cause}"),
-                    ..Ending::fatal(
-                        VoidReason::Infrastructure,
-                        CampaignError::AgentNotStarted { command, cause },
-                    )
-                })
-            }
-        }
-    }
-}
-
-fn write_metric(folder: &Path, output: &str) -> Result<(), CampaignError> {
-    folder::write(&folder.join("metric.txt"), output.as_bytes())
 }
 
 /// Says why there is no candidate, with what was dropped.

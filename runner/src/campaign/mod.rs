@@ -10,6 +10,7 @@ mod clock;
 mod compare;
 mod doubt;
 mod emitter;
+mod ending;
 mod error;
 mod exec;
 mod experiment;
@@ -27,6 +28,7 @@ mod resume;
 mod round;
 mod run;
 mod session;
+mod verdict;
 mod wait;
 mod workshop;
 

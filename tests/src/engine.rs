@@ -148,12 +148,20 @@ impl Engine {
     /// Returns what autoclave has on the engine; empty when all is well.
     pub fn ours(&self) -> Vec<String> {
         let containers = ["ps", "--all", "--quiet", "--filter", LABEL];
-        let images = ["images", "--all", "--quiet", "--filter", LABEL];
-        [
-            words(&self.docker(&containers)),
-            words(&self.docker(&images)),
-        ]
-        .concat()
+        [words(&self.docker(&containers)), self.our_images()].concat()
+    }
+
+    /// Returns autoclave's images alone.
+    pub fn our_images(&self) -> Vec<String> {
+        words(&self.docker(&["images", "--all", "--quiet", "--filter", LABEL]))
+    }
+
+    /// Removes an image as soon as no container stands on it, and those beneath it never.
+    pub fn remove_image(&self, id: &str) {
+        let remove = ["rmi", "--no-prune", id];
+        wait_until("nothing stands on the image", || {
+            self.try_docker(&remove).is_some()
+        });
     }
 
     fn try_docker(&self, arguments: &[&str]) -> Option<String> {

@@ -326,11 +326,11 @@ fn snapshot_that_somebody_removed_is_made_again(_: Setup) {
     let scene = Scene::new();
     let engine = Arc::clone(&scene.engine);
     let cleaned_up: Event = Box::new(move || {
-        let images = engine.ours();
+        let images = engine.our_images();
         assert!(!images.is_empty());
         for image in images {
             // The base has no name, and would go with what was made of it.
-            engine.docker(&["rmi", "--no-prune", &image]);
+            engine.remove_image(&image);
         }
     });
     scene
@@ -360,8 +360,8 @@ fn image_that_is_missing_is_named_and_the_run_goes_on_when_it_is_back(_: Setup) 
     // In the middle of a run, too.
     let engine = Arc::clone(&scene.engine);
     let gone: Event = Box::new(move || {
-        for image in engine.ours() {
-            engine.docker(&["rmi", &image]);
+        for image in engine.our_images() {
+            engine.remove_image(&image);
         }
         // The snapshots held what it was made of.
         engine.docker(&["rmi", "--force", "project:dev"]);

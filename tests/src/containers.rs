@@ -129,6 +129,18 @@ impl Stage {
         self.run(&self.snapshot, &["/bin/true"]).await.map(drop)
     }
 
+    /// Removes what was thrown away: a change of nothing does that first, and then has nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sandbox.
+    pub async fn take_out(&self) -> Outcome<()> {
+        let nothing = self
+            .sandbox
+            .derive(&self.snapshot, Vec::new(), Vec::new(), &self.plan);
+        Ok(nothing.await.map(drop)?)
+    }
+
     /// Returns the names of its containers that are on the engine now.
     ///
     /// # Errors

@@ -92,11 +92,7 @@ pub fn follow(stage: &Stage, spans: &Spans) -> Outcome<()> {
             autoclave_runner::sandbox::Changes::default()
         );
         drop((second, derived, snapshot));
-        step("remove", async {
-            stage.sandbox.close().await;
-            Outcome::Ok(())
-        })
-        .await
+        step("remove", async { stage.take_out().await }).await
     })?;
     spans.take();
     println!();

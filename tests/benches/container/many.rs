@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use autoclave_runner::sandbox::Sandbox;
-
 use e2e::containers::{Outcome, Stage};
 
 const COUNT: usize = 8;
@@ -17,16 +15,14 @@ pub fn compare(stage: &Stage, rounds: usize) -> Outcome<()> {
             for _ in 0..COUNT {
                 stage.run_true().await?;
             }
-            stage.sandbox.close().await;
-            Outcome::Ok(())
+            stage.take_out().await
         })?;
         in_line.push(start.elapsed());
         let start = Instant::now();
         stage.runtime.block_on(async {
             let all = (0..COUNT).map(|_| stage.run_true());
             futures::future::try_join_all(all).await?;
-            stage.sandbox.close().await;
-            Outcome::Ok(())
+            stage.take_out().await
         })?;
         at_once.push(start.elapsed());
     }

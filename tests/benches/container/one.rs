@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use autoclave_runner::sandbox::Sandbox;
 use autoclave_runner::sandbox::container::seccomp_profile;
 
 use e2e::containers::{CPUS, DISK, MEMORY, Outcome, PIDS, Spans, Stage, UID, image};
@@ -21,8 +20,7 @@ pub fn compare(stage: &Stage, spans: &Spans, rounds: usize) -> Outcome<()> {
     let alone = || {
         stage.runtime.block_on(async {
             stage.run_true().await?;
-            stage.sandbox.close().await;
-            Outcome::Ok(())
+            stage.take_out().await
         })
     };
     let next = || stage.runtime.block_on(stage.run_true());
@@ -48,7 +46,7 @@ pub fn compare(stage: &Stage, spans: &Spans, rounds: usize) -> Outcome<()> {
                 parts[which].extend(spans.take());
             }
             // What the one before left is nobody's but its own.
-            stage.runtime.block_on(stage.sandbox.close());
+            stage.runtime.block_on(stage.take_out())?;
         }
     }
     println!("/bin/true, from the call to the removal, {rounds} interleaved rounds\n");

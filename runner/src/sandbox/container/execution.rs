@@ -5,7 +5,7 @@ use std::sync::Arc;
 use autoclave_policies::Identity;
 use bollard::container::AttachContainerResults;
 use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::{AttachContainerOptionsBuilder, StartContainerOptions};
+use bollard::query_parameters::StartContainerOptions;
 use tracing::{Instrument, debug_span};
 
 use super::describe::describe;
@@ -73,14 +73,8 @@ async fn start(
         .instrument(debug_span!("create"))
         .await?;
     let docker = &shared.docker;
-    let options = AttachContainerOptionsBuilder::new()
-        .stream(true)
-        .stdin(true)
-        .stdout(true)
-        .stderr(true)
-        .build();
-    let attached = docker
-        .attach_container(&container.id, Some(options))
+    let attached = container
+        .attach()
         .instrument(debug_span!("attach"))
         .await
         .asking("attach to a container")?;

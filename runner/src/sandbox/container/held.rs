@@ -3,10 +3,12 @@
 use std::io::Read;
 use std::sync::{Arc, PoisonError};
 
+use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::{ContainerConfig, ContainerCreateBody};
 use bollard::query_parameters::{
-    CommitContainerOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CommitContainerOptionsBuilder, CreateContainerOptions,
+    DownloadFromContainerOptionsBuilder,
 };
 use futures::StreamExt;
 
@@ -72,6 +74,18 @@ impl Container {
             ..ContainerCreateBody::default()
         };
         Self::create(shared, body).await
+    }
+
+    /// Attaches to the input and all output of a container that is yet to be started.
+    pub async fn attach(&self) -> Result<AttachContainerResults, Error> {
+        let options = AttachContainerOptionsBuilder::new()
+            .stream(true)
+            .stdin(true)
+            .stdout(true)
+            .stderr(true)
+            .build();
+        let docker = &self.shared.docker;
+        docker.attach_container(&self.id, Some(options)).await
     }
 
     /// Reads one file of at most 1 MiB; empty where there is none.

@@ -15,7 +15,7 @@ use bollard::container::LogOutput;
 use bollard::models::{
     ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, VolumeCreateRequest,
 };
-use bollard::query_parameters::{AttachContainerOptionsBuilder, StartContainerOptions};
+use bollard::query_parameters::StartContainerOptions;
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -76,14 +76,8 @@ impl Relay {
             shared: Arc::clone(shared),
         };
         let container = Container::create(shared, described(shared, image, &volume.name)).await?;
-        let options = AttachContainerOptionsBuilder::new()
-            .stream(true)
-            .stdin(true)
-            .stdout(true)
-            .stderr(true)
-            .build();
-        let attached = docker
-            .attach_container(&container.id, Some(options))
+        let attached = container
+            .attach()
             .await
             .asking("attach to the gateway's container")?;
         docker

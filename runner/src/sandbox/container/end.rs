@@ -74,7 +74,7 @@ pub fn may_be_out_of_memory(exit: Exit) -> bool {
     match exit {
         Exit::Signal(signal) => signal == nix::libc::SIGKILL,
         Exit::Code(code) => i64::from(code) == KILLED,
-        _ => false,
+        Exit::TimedOut | Exit::Cancelled | Exit::OutOfMemory | Exit::NotStarted { .. } => false,
     }
 }
 

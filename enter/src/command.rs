@@ -152,6 +152,31 @@ pub fn landlock_abi() -> u8 {
         .unwrap_or(0)
 }
 
+/// Loads a filter that allows everything, and returns 0 or the errno of the refusal.
+pub fn seccomp_errno() -> u8 {
+    // BPF_RET | BPF_K with SECCOMP_RET_ALLOW; see seccomp(2).
+    let allow = sock_filter {
+        code: 0x06,
+        jt: 0,
+        jf: 0,
+        k: 0x7fff_0000,
+    };
+    let loaded = prctl::set_no_new_privs()
+        .map_err(io::Error::from)
+        .and_then(|()| match seccompiler::apply_filter(&[allow]) {
+            Ok(()) => Ok(()),
+            Err(seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error)) => {
+                Err(error)
+            }
+            Err(_) => Err(io::ErrorKind::InvalidInput.into()),
+        });
+    match loaded {
+        Ok(()) => 0,
+        // Errnos are small; what has none is no refusal of the kernel's.
+        Err(error) => u8::try_from(errno_of(&error)).unwrap_or(u8::MAX),
+    }
+}
+
 fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Error>> {
     let abi = ABI::from(landlock.abi.min(6));
     let mut ruleset = Ruleset::default()

@@ -34,6 +34,7 @@ fn root_host() -> HostCapabilities {
         overlay: Ability::Works,
         landlock_abi: 7,
         seccomp: Ability::Works,
+        identity: Ability::Works,
         cgroup: true,
     }
 }
@@ -291,11 +292,12 @@ fn a_host_without_namespaces_is_refused_until_accepted_by_name() {
 }
 
 #[test]
-fn no_degradation_replaces_landlock_or_seccomp() {
+fn no_degradation_replaces_landlock_seccomp_or_the_identity() {
     let policy = Policy::new(&PolicyRules::default()).unwrap();
     let host = HostCapabilities {
         landlock_abi: 2,
         seccomp: missing("ENOSYS"),
+        identity: missing("no CAP_SETUID"),
         ..root_host()
     };
     let accepting = PlanRequest {
@@ -304,7 +306,7 @@ fn no_degradation_replaces_landlock_or_seccomp() {
     };
     let refusals = compile(&policy, &tree(&[]), &host, &accepting).unwrap_err();
     let rules: Vec<_> = refusals.iter().map(|r| r.rule.as_str()).collect();
-    assert_eq!(rules, ["paths", "syscalls", "allow_degraded"]);
+    assert_eq!(rules, ["paths", "syscalls", "identity", "allow_degraded"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::berth::Berth;
 use crate::event::Executions;
 use crate::marker::Marker;
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
-use crate::repo::{AgentGit, Repo, TreeKind};
+use crate::repo::{AgentGit, Repo, RepoError, TreeKind};
 use crate::sandbox::container::{EngineChoice, ImageUsed};
 use crate::sandbox::process::Feature;
 use crate::sandbox::{Execution, Finished, OutputSink, SandboxError, Snapshot};

@@ -43,6 +43,9 @@ pub(super) fn decide(parts: &AccessParts<'_>, path: &Path, operation: Operation)
     {
         return shown(parts, path, Rule::Kernel, operation);
     }
+    if path == Path::new("/") && parts.plan.level == Level::Sealed {
+        return shown(parts, path, Rule::OwnRoot, operation);
+    }
     let host = parts.host;
     let policy = || host.policy.name.clone();
     if let Some(denied) = covering(&host.policy.deny, path, host.home) {
@@ -160,6 +163,7 @@ fn changed_outside(
         .iter()
         .chain(&OF_ROOT)
         .any(|place| path.starts_with(place));
+    let is_made = matches!(rule, Rule::Etc | Rule::OwnRoot | Rule::Image | Rule::Device);
     match (parts.plan.level, parts.backend, parts.plan.identity) {
         // A user's own files can be given other modes and times: nothing asks Landlock.
         (Level::Landlock, _, Identity::SameUser) if is_metadata && !is_of_root => {
@@ -167,7 +171,12 @@ fn changed_outside(
         }
         (Level::Landlock, _, _) if is_metadata => Decision::refused(rule, Layer::Ownership),
         (Level::Landlock, _, _) => Decision::refused(rule, Layer::Landlock),
-        (Level::Sealed, Backend::Container, _) if rule == Rule::Image => {
+        // Made for the sandbox, with the command's uid where that is the only one.
+        (Level::Sealed, _, Identity::SameUser) if is_made => match is_metadata {
+            true => Decision::allowed(rule, Layer::Ungoverned, Some(Outcome::ThrownAway)),
+            false => Decision::refused(rule, Layer::Landlock),
+        },
+        (Level::Sealed, _, Identity::SecondUid { .. }) if is_made => {
             Decision::refused(rule, Layer::Ownership)
         }
         (Level::Sealed, _, _) => Decision::refused(rule, Layer::ReadOnlyMount),

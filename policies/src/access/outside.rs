@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::nodes::Node;
 use super::{AccessParts, Backend, Decision, Layer, Operation, Outcome, Rule};
 use crate::{HostPolicy, Identity, Level};
 
@@ -16,8 +17,10 @@ pub struct HostSide<'a> {
     pub protects_hard_links: bool,
 }
 
+/// The home of every sandbox.
+const HOME: &str = "/home/agent";
 /// Places that every sandbox has of its own, writable.
-const OWN: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/home/agent"];
+const OWN: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", HOME];
 /// Folders of the system's programs.
 const SYSTEM: [&str; 7] = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
@@ -106,17 +109,33 @@ fn own_place(parts: &AccessParts<'_>, path: &Path, own: &Path, operation: Operat
     if is_shared {
         return unseen(parts, path, Rule::Device, operation);
     }
-    let is_place = path == own;
     let rule = Rule::Own(own.to_owned());
+    if path == own {
+        return the_place_itself(parts, own, rule, operation);
+    }
+    match operation.changes() {
+        true => Decision::allowed(rule, guard(parts), Some(Outcome::ThrownAway)),
+        false => Decision::allowed(rule, view(parts), None),
+    }
+}
+
+/// Decides about a directory that stays where it is; only the home is the command's, whoever it is.
+fn the_place_itself(
+    parts: &AccessParts<'_>,
+    own: &Path,
+    rule: Rule,
+    operation: Operation,
+) -> Decision {
+    if let Err((rule, layer)) = super::suits(operation, Node::Directory) {
+        return Decision::refused(rule, layer);
+    }
+    let is_commands = own == Path::new(HOME) || parts.plan.identity == Identity::SameUser;
     match operation {
-        Operation::Read | Operation::List | Operation::Execute => {
-            Decision::allowed(rule, view(parts), None)
+        Operation::List => Decision::allowed(rule, view(parts), None),
+        Operation::Chmod | Operation::SetTimes if is_commands => {
+            Decision::allowed(rule, Layer::Ungoverned, Some(Outcome::ThrownAway))
         }
-        // The place itself stays where it is.
-        Operation::RemoveDirectory | Operation::RenameAway | Operation::RenameOver if is_place => {
-            Decision::refused(rule, view(parts))
-        }
-        _ => Decision::allowed(rule, guard(parts), Some(Outcome::ThrownAway)),
+        _ => Decision::refused(rule, Layer::Ownership),
     }
 }
 

@@ -63,7 +63,7 @@ fn place(path: &Path) -> PathBuf {
 }
 
 fn attempt(path: &Path, operation: Operation) -> io::Result<Undo> {
-    let at = path.to_owned();
+    let at = real(path);
     Ok(match operation {
         Operation::Read => {
             File::open(path)?.read_exact(&mut [0])?;
@@ -113,7 +113,7 @@ fn attempt(path: &Path, operation: Operation) -> io::Result<Undo> {
             Box::new(move || before?.write(&at))
         }
         Operation::RemoveDirectory => {
-            let mode = fs::metadata(path)?.permissions();
+            let mode = fs::symlink_metadata(path)?.permissions();
             fs::remove_dir(path)?;
             Box::new(move || {
                 fs::create_dir(&at)?;
@@ -121,18 +121,18 @@ fn attempt(path: &Path, operation: Operation) -> io::Result<Undo> {
             })
         }
         Operation::RenameAway => {
-            let other = sibling(path);
-            fs::rename(path, &other)?;
+            let other = sibling(&at);
+            fs::rename(path, sibling(path))?;
             Box::new(move || fs::rename(other, at))
         }
         Operation::RenameOver => replace(path)?,
         Operation::HardLink => {
-            let other = sibling(path);
+            let other = sibling(&at);
             linkat(
                 nix::fcntl::AT_FDCWD,
                 path,
                 nix::fcntl::AT_FDCWD,
-                &other,
+                &sibling(path),
                 AtFlags::empty(),
             )?;
             Box::new(move || fs::remove_file(other))
@@ -164,7 +164,7 @@ fn attempt(path: &Path, operation: Operation) -> io::Result<Undo> {
 
 /// Puts a file with the same content as before in the place of what is at `path`.
 fn replace(path: &Path) -> io::Result<Undo> {
-    let before = Entry::read(path);
+    let (at, before) = (real(path), Entry::read(path));
     let bytes: &[u8] = match &before {
         Ok(Entry::File { bytes, .. }) => bytes,
         Ok(Entry::Link { .. }) | Err(_) => b"other\n",
@@ -174,7 +174,6 @@ fn replace(path: &Path) -> io::Result<Undo> {
         fs::remove_file(OTHER)?;
         return Err(error);
     }
-    let at = path.to_owned();
     Ok(Box::new(move || {
         fs::remove_file(&at)?;
         match before {
@@ -224,6 +223,19 @@ impl Entry {
 
 fn nothing() -> Undo {
     Box::new(|| Ok(()))
+}
+
+/// Returns the same entry by a path without links, one of which may be what is removed.
+fn real(path: &Path) -> PathBuf {
+    let parent = match path.parent() {
+        Some(parent) if parent == Path::new("") => Path::new("."),
+        Some(parent) => parent,
+        None => return path.to_owned(),
+    };
+    match (fs::canonicalize(parent), path.file_name()) {
+        (Ok(parent), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 /// Returns a name beside `path` that nothing has.

@@ -27,16 +27,20 @@ const SYSTEM: [&str; 7] = [
 ];
 /// What an image has, whoever made it.
 const OF_IMAGES: [&str; 2] = ["/etc", "/var"];
-/// What belongs to root on every machine, besides the programs.
-const OF_ROOT: [&str; 4] = ["/etc", "/dev", "/proc", "/sys"];
 /// The devices of a sandbox; the last three are written to without leaving anything.
 const DEVICES: [&str; 6] = ["random", "urandom", "tty", "null", "zero", "full"];
 
-/// Decides about an absolute path that is not in the workspace.
+/// Decides about an absolute path that is not in the workspace, as sandboxes name it.
 pub(super) fn decide(parts: &AccessParts<'_>, path: &Path, operation: Operation) -> Decision {
     if let Some(own) = OWN.iter().find(|own| path.starts_with(own)) {
         return own_place(parts, path, Path::new(own), operation);
     }
+    decide_led(parts, path, operation)
+}
+
+/// Decides about where a link leads. Without a view of its own, a sandbox's places have other names:
+/// a link then leads to the host's.
+pub(super) fn decide_led(parts: &AccessParts<'_>, path: &Path, operation: Operation) -> Decision {
     if path.starts_with("/dev") {
         return device(parts, path, operation);
     }
@@ -178,27 +182,31 @@ fn changed_outside(
     operation: Operation,
 ) -> Decision {
     let is_metadata = matches!(operation, Operation::Chmod | Operation::SetTimes);
-    let is_of_root = SYSTEM
-        .iter()
-        .chain(&OF_ROOT)
-        .any(|place| path.starts_with(place));
-    let is_made = matches!(rule, Rule::Etc | Rule::OwnRoot | Rule::Image | Rule::Device);
-    match (parts.plan.level, parts.backend, parts.plan.identity) {
-        // A user's own files can be given other modes and times: nothing asks Landlock.
-        (Level::Landlock, _, Identity::SameUser) if is_metadata && !is_of_root => {
-            Decision::allowed(rule, Layer::Ungoverned, None)
-        }
-        (Level::Landlock, _, _) if is_metadata => Decision::refused(rule, Layer::Ownership),
-        (Level::Landlock, _, _) => Decision::refused(rule, Layer::Landlock),
+    let is_others = match parts.plan.identity {
+        Identity::SecondUid { .. } => true,
+        // Coarse: outside of it, what is not the system's may be the user's, too.
+        Identity::SameUser => !parts.host.home.is_some_and(|home| path.starts_with(home)),
+    };
+    if parts.plan.level == Level::Landlock {
+        let is_link = operation == Operation::HardLink && parts.host.protects_hard_links;
+        return match (is_metadata, is_others) {
+            // Nothing asks Landlock, and nothing is taken back.
+            (true, false) => Decision::allowed(rule, Layer::Ungoverned, Some(Outcome::Kept)),
+            (_, true) if is_metadata || is_link => Decision::refused(rule, Layer::Ownership),
+            _ => Decision::refused(rule, Layer::Landlock),
+        };
+    }
+    let is_made = matches!(rule, Rule::Etc | Rule::OwnRoot | Rule::Image);
+    match (parts.plan.identity, &rule) {
+        (_, Rule::Device) if is_metadata => Decision::refused(rule, Layer::Ownership),
         // Made for the sandbox, with the command's uid where that is the only one.
-        (Level::Sealed, _, Identity::SameUser) if is_made => match is_metadata {
-            true => Decision::allowed(rule, Layer::Ungoverned, Some(Outcome::ThrownAway)),
-            false => Decision::refused(rule, Layer::Landlock),
-        },
-        (Level::Sealed, _, Identity::SecondUid { .. }) if is_made => {
-            Decision::refused(rule, Layer::Ownership)
+        (Identity::SameUser, _) if is_made && is_metadata => {
+            Decision::allowed(rule, Layer::Ungoverned, Some(Outcome::ThrownAway))
         }
-        (Level::Sealed, _, _) => Decision::refused(rule, Layer::ReadOnlyMount),
+        (_, Rule::Device) => Decision::refused(rule, guard(parts)),
+        (Identity::SameUser, _) if is_made => Decision::refused(rule, Layer::Landlock),
+        (Identity::SecondUid { .. }, _) if is_made => Decision::refused(rule, Layer::Ownership),
+        _ => Decision::refused(rule, Layer::ReadOnlyMount),
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn compare(
         let host_policy = host_policy();
         let side = HostSide {
             policy: &host_policy,
-            home: None,
+            home: secret.parent(),
             protects_hard_links: protects_hard_links()?,
         };
         let access = Access::new(AccessParts {
@@ -235,7 +235,9 @@ impl Pair {
             Errno::EEXIST,
             Errno::EXDEV,
         ];
-        self.is_led_outside && unknown.iter().any(|other| *other as i32 == errno)
+        // A directory cannot be executed.
+        let is_directory = self.operation == Operation::Execute && errno == Errno::EACCES as i32;
+        self.is_led_outside && (is_directory || unknown.iter().any(|other| *other as i32 == errno))
     }
 
     fn told(&self, world: &World, why: &str, errno: i32) -> String {

@@ -138,8 +138,11 @@ fn attempt(path: &Path, operation: Operation) -> io::Result<Undo> {
             Box::new(move || fs::remove_file(other))
         }
         Operation::Chmod => {
-            let mode = fs::metadata(path)?.permissions().mode();
-            fs::set_permissions(path, Permissions::from_mode(mode ^ 0o100))?;
+            let found = fs::metadata(path)?;
+            let mode = found.permissions().mode();
+            // A directory must still let the way back through.
+            let bit = if found.is_dir() { 0o020 } else { 0o100 };
+            fs::set_permissions(path, Permissions::from_mode(mode ^ bit))?;
             Box::new(move || fs::set_permissions(at, Permissions::from_mode(mode)))
         }
         Operation::SetTimes => {

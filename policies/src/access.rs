@@ -231,6 +231,13 @@ impl<'a> Access<'a> {
         let by_class = |path: &RepoPath| match policy.class_of(path) {
             Class::Mutable => Outcome::Kept,
             Class::Scratch => Outcome::ThrownAway,
+            // Nobody looks into what a build leaves.
+            Class::Immutable | Class::Hidden | Class::ReadOnly
+                if std::iter::successors(path.parent(), RepoPath::parent)
+                    .any(|above| policy.is_scratch_throughout(&above)) =>
+            {
+                Outcome::ThrownAway
+            }
             Class::Immutable | Class::Hidden | Class::ReadOnly => Outcome::Dropped,
         };
         let is_directory = matches!(self.nodes.at(path), Node::Directory | Node::Submodule);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::ops::Range;
 use std::path::Path;
 
 use autoclave_policies::{
@@ -47,12 +46,12 @@ pub(super) struct Pair {
 /// Those of the sandbox: a backend that is not there is one.
 pub async fn compare(
     row: &Row,
-    seeds: Range<u64>,
+    seeds: &[u64],
     (state, prober, secret): (&Path, &Path, &Path),
 ) -> Outcome<Comparison> {
     let stage = Stage::new(row, state, prober).await?;
     let mut comparison = Comparison::default();
-    for world in seeds.map(World::new) {
+    for world in seeds.iter().copied().map(World::new) {
         let plan = stage.plan(&world)?;
         let snapshot = stage.import(&world, &plan).await?;
         let host_policy = host_policy();

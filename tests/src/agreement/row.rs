@@ -22,6 +22,8 @@ const PROBER: &str = "/opt/prober";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Row {
     Sealed,
+    /// As sealed, where overlays cannot be mounted.
+    Copied,
     Landlock,
     /// On the engine at an address, with an image.
     Container {
@@ -33,7 +35,7 @@ pub enum Row {
 impl Row {
     pub fn backend(&self) -> Backend {
         match self {
-            Self::Sealed | Self::Landlock => Backend::Process,
+            Self::Sealed | Self::Copied | Self::Landlock => Backend::Process,
             Self::Container { .. } => Backend::Container,
         }
     }
@@ -66,6 +68,7 @@ impl Stage {
         };
         let (sandbox, capabilities) = match row {
             Row::Sealed => process(Vec::new())?,
+            Row::Copied => process(vec![Feature::Overlay])?,
             Row::Landlock => process(vec![Feature::Namespaces])?,
             Row::Container { engine, image } => {
                 let options = ContainerOptions {
@@ -85,7 +88,7 @@ impl Stage {
         };
         let allow_degraded = match row {
             Row::Landlock => vec!["landlock".to_owned()],
-            Row::Sealed | Row::Container { .. } => Vec::new(),
+            Row::Sealed | Row::Copied | Row::Container { .. } => Vec::new(),
         };
         Ok(Self {
             sandbox,

@@ -1,5 +1,6 @@
 //! Compares model and kernel on one row: `agreement ROW SEEDS STATE PROBER SECRET`, where ROW is
-//! `sealed`, `landlock`, or the address of an engine, whose image AUTOCLAVE_TEST_IMAGE names.
+//! `sealed`, `copied`, `landlock`, or the address of an engine, whose image AUTOCLAVE_TEST_IMAGE
+//! names, and SEEDS are numbers and ranges: `0..10,28`.
 
 #![expect(clippy::print_stdout, reason = "the numbers are the result")]
 
@@ -16,20 +17,26 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     };
     let row = match row.as_str() {
         "sealed" => Row::Sealed,
+        "copied" => Row::Copied,
         "landlock" => Row::Landlock,
         engine => Row::Container {
             engine: engine.to_owned(),
             image: std::env::var("AUTOCLAVE_TEST_IMAGE")?,
         },
     };
-    let (first, end) = seeds.split_once("..").ok_or("SEEDS is FIRST..END")?;
-    let seeds = first.parse()?..end.parse()?;
+    let mut worlds: Vec<u64> = Vec::new();
+    for part in seeds.split(',') {
+        match part.split_once("..") {
+            Some((first, end)) => worlds.extend(first.parse::<u64>()?..end.parse::<u64>()?),
+            None => worlds.push(part.parse()?),
+        }
+    }
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let places = [state, prober, secret].map(Path::new);
-    let compared = compare(&row, seeds.clone(), (places[0], places[1], places[2]));
+    let compared = compare(&row, &worlds, (places[0], places[1], places[2]));
     let comparison = runtime.block_on(compared)?;
     println!(
-        "{} pairs in the worlds {seeds:?}, of which {} are allowed; {} changes followed to their end",
+        "{} pairs in the worlds {seeds}, of which {} are allowed; {} changes followed to their end",
         comparison.pairs, comparison.allowed, comparison.fates
     );
     match comparison.disagreements.as_slice() {

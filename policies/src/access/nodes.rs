@@ -11,6 +11,10 @@ use crate::{Class, EntryKind, Grant, Level, Policy, RepoPath, Tree};
 /// Where the repository is inside every sandbox that has a view of its own.
 pub(super) const WORKSPACE: &str = "/workspace";
 
+/// Stands for the directory that holds the workspace where no sandbox has a view of its own: no
+/// absolute link leads there, and no name has a NUL.
+pub(super) const COPY: &str = "/\0";
+
 /// How many links the kernel follows in one path; see path_resolution(7).
 const MAX_LINKS: usize = 40;
 
@@ -49,7 +53,7 @@ pub(super) struct Nodes<'a> {
     tree: &'a Tree,
     directories: BTreeSet<RepoPath>,
     /// How paths of the workspace begin for whoever follows `..` or an absolute link.
-    root: &'static [u8],
+    root: &'static [&'static [u8]],
 }
 
 impl<'a> Nodes<'a> {
@@ -88,9 +92,8 @@ impl<'a> Nodes<'a> {
             tree: parts.tree,
             directories,
             root: match parts.plan.level {
-                Level::Sealed => b"workspace",
-                // A copy elsewhere, to which no absolute link leads.
-                Level::Landlock => b"",
+                Level::Sealed => &[b"workspace"],
+                Level::Landlock => &[b"\0", b"workspace"],
             },
         }
     }
@@ -127,7 +130,7 @@ impl<'a> Nodes<'a> {
     /// Follows the links on the way to `path`, and one that it is itself if `follows_last`.
     pub fn resolve(&self, path: &RepoPath, follows_last: bool) -> Result<Place, Stop> {
         let mut left: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-        let mut at: Vec<Vec<u8>> = vec![self.root.to_vec()];
+        let mut at: Vec<Vec<u8>> = self.root.iter().map(|name| name.to_vec()).collect();
         let mut followed = 0;
         while let Some(name) = left.pop() {
             match name.as_slice() {
@@ -151,9 +154,7 @@ impl<'a> Nodes<'a> {
                         return Err(Stop::LinkLoop);
                     }
                     let target = self.tree.target_of(&here).unwrap_or_default();
-                    let is_elsewhere =
-                        self.root.is_empty() && target.starts_with(WORKSPACE.as_bytes());
-                    if target.is_empty() || is_elsewhere {
+                    if target.is_empty() {
                         return Err(Stop::NotThere);
                     }
                     at.pop();
@@ -183,7 +184,7 @@ impl<'a> Nodes<'a> {
     /// Returns the path in the workspace that absolute components name, if they do.
     #[expect(clippy::option_option, reason = "the root has no path and is inside")]
     fn inside(&self, at: &[Vec<u8>]) -> Option<Option<RepoPath>> {
-        let (first, rest) = at.split_first()?;
-        (first == self.root).then(|| RepoPath::new(rest.join(&b'/')).ok())
+        let (root, rest) = at.split_at_checked(self.root.len())?;
+        (root == self.root).then(|| RepoPath::new(rest.join(&b'/')).ok())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::nodes::Node;
+use super::nodes::{COPY, Node};
 use super::{AccessParts, Backend, Decision, Layer, Operation, Outcome, Rule};
 use crate::{HostPolicy, Identity, Level};
 
@@ -41,6 +41,16 @@ pub(super) fn decide(parts: &AccessParts<'_>, path: &Path, operation: Operation)
 /// Decides about where a link leads. Without a view of its own, a sandbox's places have other names:
 /// a link then leads to the host's.
 pub(super) fn decide_led(parts: &AccessParts<'_>, path: &Path, operation: Operation) -> Decision {
+    let is_own_root = match parts.plan.level {
+        Level::Sealed => path == Path::new("/"),
+        Level::Landlock => path.starts_with(COPY),
+    };
+    if is_own_root {
+        return match operation.changes() {
+            true => changed_as_made(parts, Rule::OwnRoot, operation),
+            false => Decision::allowed(Rule::OwnRoot, view(parts), None),
+        };
+    }
     if path.starts_with("/dev") {
         return device(parts, path, operation);
     }
@@ -49,9 +59,6 @@ pub(super) fn decide_led(parts: &AccessParts<'_>, path: &Path, operation: Operat
         .any(|place| path.starts_with(place))
     {
         return shown(parts, path, Rule::Kernel, operation);
-    }
-    if path == Path::new("/") && parts.plan.level == Level::Sealed {
-        return shown(parts, path, Rule::OwnRoot, operation);
     }
     let host = parts.host;
     let policy = || host.policy.name.clone();
@@ -196,17 +203,23 @@ fn changed_outside(
             _ => Decision::refused(rule, Layer::Landlock),
         };
     }
-    let is_made = matches!(rule, Rule::Etc | Rule::OwnRoot | Rule::Image);
-    match (parts.plan.identity, &rule) {
-        (_, Rule::Device) if is_metadata => Decision::refused(rule, Layer::Ownership),
-        // Made for the sandbox, with the command's uid where that is the only one.
-        (Identity::SameUser, _) if is_made && is_metadata => {
+    match rule {
+        Rule::Etc | Rule::Image => changed_as_made(parts, rule, operation),
+        Rule::Device if is_metadata => Decision::refused(rule, Layer::Ownership),
+        Rule::Device => Decision::refused(rule, guard(parts)),
+        _ => Decision::refused(rule, Layer::ReadOnlyMount),
+    }
+}
+
+/// Decides about a change of what is made for the sandbox, with the command's uid where that is the
+/// only one.
+fn changed_as_made(parts: &AccessParts<'_>, rule: Rule, operation: Operation) -> Decision {
+    match (parts.plan.identity, operation) {
+        (Identity::SecondUid { .. }, _) => Decision::refused(rule, Layer::Ownership),
+        (Identity::SameUser, Operation::Chmod | Operation::SetTimes) => {
             Decision::allowed(rule, Layer::Ungoverned, Some(Outcome::ThrownAway))
         }
-        (_, Rule::Device) => Decision::refused(rule, guard(parts)),
-        (Identity::SameUser, _) if is_made => Decision::refused(rule, Layer::Landlock),
-        (Identity::SecondUid { .. }, _) if is_made => Decision::refused(rule, Layer::Ownership),
-        _ => Decision::refused(rule, Layer::ReadOnlyMount),
+        (Identity::SameUser, _) => Decision::refused(rule, Layer::Landlock),
     }
 }
 

@@ -1,10 +1,12 @@
 //! What a sandboxed command may do, path by path: the plan, asked instead of enforced.
 
 mod decision;
+mod fate;
 mod nodes;
 mod operation;
 mod outside;
 mod rule;
+mod suits;
 
 use std::path::Path;
 
@@ -13,6 +15,7 @@ use self::nodes::{Node, Nodes, Place, Stop};
 pub use self::operation::Operation;
 pub use self::outside::{HostSide, connect};
 pub use self::rule::Rule;
+use self::suits::suits;
 use crate::{Class, Identity, Level, Plan, Policy, RepoPath, Tree};
 
 /// What contains the command.
@@ -173,9 +176,16 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Says whether what is at `path` may be written: with a uid of its own, is the command's.
+    /// Says whether what is at `path` may be written: with a uid of its own, is the command's. Of
+    /// files the policy is asked rather than the plan, so that a plan that grants something else
+    /// shows.
     fn is_owned(&self, path: &RepoPath) -> bool {
-        is_own_git(path) || self.parts.plan.is_writable(path)
+        is_own_git(path)
+            || match self.nodes.at(path) {
+                Node::File | Node::Link => self.parts.policy.class_of(path).is_writable(),
+                Node::Directory => self.parts.plan.is_in_tree(path),
+                Node::Submodule | Node::Absent => false,
+            }
     }
 
     fn can_change_names_in(&self, directory: Option<&RepoPath>) -> bool {
@@ -222,45 +232,6 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Returns what becomes of `operation`, where it changes anything.
-    fn outcome(&self, path: &RepoPath, operation: Operation) -> Option<Outcome> {
-        if !operation.changes() {
-            return None;
-        }
-        let policy = self.parts.policy;
-        let by_class = |path: &RepoPath| match policy.class_of(path) {
-            Class::Mutable => Outcome::Kept,
-            Class::Scratch => Outcome::ThrownAway,
-            // Nobody looks into what a build leaves.
-            Class::Immutable | Class::Hidden | Class::ReadOnly
-                if std::iter::successors(path.parent(), RepoPath::parent)
-                    .any(|above| policy.is_scratch_throughout(&above)) =>
-            {
-                Outcome::ThrownAway
-            }
-            Class::Immutable | Class::Hidden | Class::ReadOnly => Outcome::Dropped,
-        };
-        let is_directory = matches!(self.nodes.at(path), Node::Directory | Node::Submodule);
-        Some(match operation {
-            _ if is_own_git(path) => Outcome::ThrownAway,
-            // No commit holds times, modes of directories, or directories in which nothing is.
-            Operation::SetTimes | Operation::CreateDirectory => Outcome::ThrownAway,
-            Operation::Chmod if is_directory => Outcome::ThrownAway,
-            Operation::RenameAway | Operation::RemoveDirectory if is_directory => {
-                let is_kept = |path: &RepoPath| by_class(path) == Outcome::Kept;
-                match self.nodes.beneath(path).any(is_kept) {
-                    true => Outcome::Kept,
-                    false => Outcome::ThrownAway,
-                }
-            }
-            Operation::HardLink => match (by_class(path), self.nodes.at(path)) {
-                (Outcome::Kept, Node::File) => Outcome::Dropped,
-                (outcome, _) => outcome,
-            },
-            _ => by_class(path),
-        })
-    }
-
     /// Returns what holds changes off.
     fn guard(&self) -> Layer {
         match self.parts.plan.identity {
@@ -281,47 +252,6 @@ impl<'a> Access<'a> {
 /// Says whether `path` is the sandbox's own one-commit repository, or in it.
 fn is_own_git(path: &RepoPath) -> bool {
     path.components().next() == Some(b".git")
-}
-
-/// Says whether an operation is about what there is; if not, why.
-fn suits(operation: Operation, node: Node) -> Result<(), (Rule, Layer)> {
-    let is_directory = matches!(node, Node::Directory | Node::Submodule);
-    let absent = (Rule::NotThere, Layer::Absent);
-    let wrong = (Rule::WrongKind, Layer::Kind);
-    match operation {
-        Operation::CreateFile | Operation::CreateDirectory | Operation::CreateLink => match node {
-            Node::Absent => Ok(()),
-            _ => Err((Rule::AlreadyThere, Layer::Kind)),
-        },
-        Operation::RenameOver if node == Node::Absent => Ok(()),
-        _ if node == Node::Absent => Err(absent),
-        Operation::List | Operation::RemoveDirectory if !is_directory => Err(wrong),
-        Operation::Read
-        | Operation::Write
-        | Operation::Truncate
-        | Operation::Append
-        | Operation::Execute
-        | Operation::RemoveFile
-        | Operation::RenameOver
-        | Operation::HardLink
-            if is_directory =>
-        {
-            Err(wrong)
-        }
-        Operation::Read
-        | Operation::List
-        | Operation::Write
-        | Operation::Truncate
-        | Operation::Append
-        | Operation::RemoveFile
-        | Operation::RemoveDirectory
-        | Operation::RenameAway
-        | Operation::RenameOver
-        | Operation::HardLink
-        | Operation::Chmod
-        | Operation::SetTimes
-        | Operation::Execute => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -85,7 +85,9 @@ impl<'a> Nodes<'a> {
                 }
             })
             .collect();
-        created.iter().for_each(|path| add_above(path));
+        for path in &created {
+            add_above(path);
+        }
         directories.extend(created.into_iter().cloned());
         Self {
             policy: parts.policy,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::nodes::{COPY, Node};
+use super::suits::suits;
 use super::{AccessParts, Backend, Decision, Layer, Operation, Outcome, Rule};
 use crate::{HostPolicy, Identity, Level};
 
@@ -46,9 +47,10 @@ pub(super) fn decide_led(parts: &AccessParts<'_>, path: &Path, operation: Operat
         Level::Landlock => path.starts_with(COPY),
     };
     if is_own_root {
-        return match operation.changes() {
-            true => changed_as_made(parts, Rule::OwnRoot, operation),
-            false => Decision::allowed(Rule::OwnRoot, view(parts), None),
+        return if operation.changes() {
+            changed_as_made(parts, Rule::OwnRoot, operation)
+        } else {
+            Decision::allowed(Rule::OwnRoot, view(parts), None)
         };
     }
     if path.starts_with("/dev") {
@@ -124,9 +126,10 @@ fn own_place(parts: &AccessParts<'_>, path: &Path, own: &Path, operation: Operat
     if path == own {
         return the_place_itself(parts, own, rule, operation);
     }
-    match operation.changes() {
-        true => Decision::allowed(rule, guard(parts), Some(Outcome::ThrownAway)),
-        false => Decision::allowed(rule, view(parts), None),
+    if operation.changes() {
+        Decision::allowed(rule, guard(parts), Some(Outcome::ThrownAway))
+    } else {
+        Decision::allowed(rule, view(parts), None)
     }
 }
 
@@ -137,7 +140,7 @@ fn the_place_itself(
     rule: Rule,
     operation: Operation,
 ) -> Decision {
-    if let Err((rule, layer)) = super::suits(operation, Node::Directory) {
+    if let Err((rule, layer)) = suits(operation, Node::Directory) {
         return Decision::refused(rule, layer);
     }
     let is_commands = own == Path::new(HOME) || parts.plan.identity == Identity::SameUser;

@@ -137,10 +137,11 @@ fn files(dice: &mut Dice) -> Vec<RepoPath> {
     let count = 12 + dice.below(19);
     let mut files: Vec<RepoPath> = Vec::new();
     for _ in 0..count {
-        let mut at = match files.is_empty() || dice.one_in(3) {
-            true => None,
-            // Beside or beneath what is near, so that directories hold several.
-            false => dice.pick(&files).parent(),
+        // Beside or beneath what is near, so that directories hold several.
+        let mut at = if files.is_empty() || dice.one_in(3) {
+            None
+        } else {
+            dice.pick(&files).parent()
         };
         for _ in 0..dice.below(3) {
             at = Some(child(at.as_ref(), name(dice)));
@@ -155,9 +156,10 @@ fn files(dice: &mut Dice) -> Vec<RepoPath> {
 }
 
 fn name(dice: &mut Dice) -> &'static [u8] {
-    match dice.one_in(4) {
-        true => dice.pick(ODD),
-        false => dice.pick(PLAIN),
+    if dice.one_in(4) {
+        dice.pick(ODD)
+    } else {
+        dice.pick(PLAIN)
     }
 }
 
@@ -234,13 +236,15 @@ fn rules(dice: &mut Dice, files: &[RepoPath]) -> PolicyRules {
     if dice.one_in(2) {
         hidden.clear();
     }
-    let named_by_harness = match dice.one_in(2) {
-        true => vec![dice.pick(files)],
-        false => Vec::new(),
+    let named_by_harness = if dice.one_in(2) {
+        vec![dice.pick(files)]
+    } else {
+        Vec::new()
     };
-    let hidden_harness = match dice.one_in(5) {
-        true => vec![dice.pick(files)],
-        false => Vec::new(),
+    let hidden_harness = if dice.one_in(5) {
+        vec![dice.pick(files)]
+    } else {
+        Vec::new()
     };
     PolicyRules {
         mutable,

@@ -69,4 +69,4 @@ pub fn compile(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -193,7 +193,7 @@ impl OutputSink for Ear<'_, '_> {
                     tool: name,
                     summary,
                 },
-                Heard::Denied { tool, message } => {
+                Heard::Denied { tool, message, .. } => {
                     if self.denials.len() < MOST_DENIALS {
                         self.denials.push(one_line(&format!("{tool}: {message}")));
                     }

@@ -55,8 +55,10 @@ static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The last word before the kernel's words: `bash: line 1: tests/a.sh: Permission denied`.
 static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"([^\s:]+): (?:Permission denied|Read-only file system|Operation not permitted)")
-        .expect("the pattern is constant")
+    Regex::new(
+        r#"([^\s:'"\x{2018}\x{2019}]+): (?:Permission denied|Read-only file system|Operation not permitted)"#,
+    )
+    .expect("the pattern is constant")
 });
 
 /// Yields what may be the paths that a [`refusal`] is about, the likeliest first: words of the

@@ -6,6 +6,7 @@ mod diagnostic;
 mod ecosystem;
 mod engine;
 mod exit;
+mod explanation;
 mod failure;
 mod log;
 mod output;
@@ -14,6 +15,7 @@ mod reporter;
 mod runtime;
 mod sandbox_hint;
 mod service;
+mod sheet;
 mod table;
 
 use std::path::PathBuf;

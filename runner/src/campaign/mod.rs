@@ -14,6 +14,7 @@ mod ending;
 mod error;
 mod exec;
 mod experiment;
+mod explain;
 mod finalize;
 mod folder;
 mod gate;
@@ -36,6 +37,7 @@ pub use bench::{Bench, ByRole, Role};
 pub use clean::{CleanRequest, Cleaned, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
+pub use explain::{BackendExplained, Explanation, explain, granted};
 pub use finalize::{
     Bond, FinalBranch, FinalizeRequest, Finalized, FinalizedCommit, LeftOut, MeasuredShare,
     PassedGuard, Shape, Share, TrackedChange, finalize,

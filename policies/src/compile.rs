@@ -68,4 +68,4 @@ pub fn compile(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

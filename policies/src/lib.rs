@@ -3,6 +3,7 @@
 //! Pure: no I/O, clock, environment or randomness. The runner walks trees and probes hosts, this
 //! crate says what follows.
 
+mod access;
 mod compile;
 mod diagnostic;
 mod glob;
@@ -19,6 +20,9 @@ mod syscalls;
 mod tree;
 pub mod yaml;
 
+pub use access::{
+    Access, AccessParts, Backend, Decision, HostSide, Layer, Operation, Outcome, Rule, connect,
+};
 pub use compile::{PlanRequest, Refusal, compile};
 pub use diagnostic::{Problem, Problems, Source};
 pub use glob::{Glob, InvalidGlob};

@@ -6,16 +6,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Ability, EntryKind, Grant, Level, PolicyRules, RepoPath};
 
-fn path(text: &str) -> RepoPath {
+pub(crate) fn path(text: &str) -> RepoPath {
     RepoPath::try_from(text).unwrap()
 }
 
-fn list(patterns: &[&str]) -> Vec<String> {
+pub(crate) fn list(patterns: &[&str]) -> Vec<String> {
     patterns.iter().map(ToString::to_string).collect()
 }
 
 /// A tree of files; `x@` is a link, `x!` a submodule.
-fn tree(files: &[&str]) -> Tree {
+pub(crate) fn tree(files: &[&str]) -> Tree {
     Tree::new(files.iter().map(|file| {
         if let Some(link) = file.strip_suffix('@') {
             (path(link), EntryKind::Symlink)
@@ -27,7 +27,7 @@ fn tree(files: &[&str]) -> Tree {
     }))
 }
 
-fn root_host() -> HostCapabilities {
+pub(crate) fn root_host() -> HostCapabilities {
     HostCapabilities {
         second_uid: Some((4242, 4242)),
         namespaces: Ability::Works,
@@ -44,14 +44,14 @@ fn missing(why: &str) -> Ability {
     }
 }
 
-fn user_host() -> HostCapabilities {
+pub(crate) fn user_host() -> HostCapabilities {
     HostCapabilities {
         second_uid: None,
         ..root_host()
     }
 }
 
-fn request() -> PlanRequest {
+pub(crate) fn request() -> PlanRequest {
     PlanRequest {
         views: Vec::new(),
         env: BTreeMap::new(),
@@ -338,12 +338,12 @@ fn pattern() -> impl Strategy<Value = String> {
     })
 }
 
-fn patterns() -> impl Strategy<Value = Vec<String>> {
+pub(crate) fn patterns() -> impl Strategy<Value = Vec<String>> {
     proptest::collection::vec(pattern(), 0..3)
 }
 
 /// Trees of up to 12 entries in which nothing lies in a file.
-fn any_tree() -> impl Strategy<Value = Tree> {
+pub(crate) fn any_tree() -> impl Strategy<Value = Tree> {
     let name = prop_oneof![4 => Just("a"), 4 => Just("b"), 2 => Just("ab"), 1 => Just("CLAUDE.md"), 1 => Just(".git1"), 1 => Just("conftest.py")];
     let file = proptest::collection::vec(name, 1..4).prop_map(|names| path(&names.join("/")));
     let kind = prop_oneof![

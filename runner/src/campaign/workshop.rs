@@ -111,14 +111,7 @@ impl Workshop {
         base: CommitId,
         host: &HostFacts,
     ) -> Result<Self, CampaignError> {
-        let tree = Tree::new(repo.tree(&base)?.into_iter().map(|(path, kind)| {
-            let kind = match kind {
-                TreeKind::File { .. } => EntryKind::File,
-                TreeKind::Symlink => EntryKind::Symlink,
-                TreeKind::Submodule => EntryKind::Submodule,
-            };
-            (path, kind)
-        }));
+        let tree = tree_of(&repo, &base)?;
         let submodules = tree
             .entries()
             .filter(|(_, kind)| *kind == EntryKind::Submodule)
@@ -338,6 +331,33 @@ impl Workshop {
     pub(super) fn is_hidden(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Hidden
     }
+}
+
+/// Returns the files of `commit`, what of them is executable, and where links lead.
+fn tree_of(repo: &Repo, commit: &CommitId) -> Result<Tree, RepoError> {
+    let listed = repo.tree(commit)?;
+    let links = listed.iter().filter(|(_, kind)| *kind == TreeKind::Symlink);
+    let targets = links
+        .filter_map(|(path, _)| {
+            let target = repo.read_file(commit, path).transpose()?;
+            Some(target.map(|target| (path.clone(), target)))
+        })
+        .collect::<Result<Vec<_>, RepoError>>()?;
+    let programs = listed
+        .iter()
+        .filter(|(_, kind)| *kind == TreeKind::File { executable: true })
+        .map(|(path, _)| path.clone())
+        .collect::<Vec<_>>();
+    let entries = listed.into_iter().map(|(path, kind)| {
+        let kind = match kind {
+            TreeKind::File { .. } => EntryKind::File,
+            TreeKind::Symlink => EntryKind::Symlink,
+            TreeKind::Submodule => EntryKind::Submodule,
+        };
+        (path, kind)
+    });
+    let tree = Tree::new(entries);
+    Ok(tree.with_executables(programs).with_targets(targets))
 }
 
 /// Splits changes into what a snapshot gains and what it loses.

@@ -17,7 +17,7 @@ const OPEN_AT_ALL: &str = "the host's kernel is shared; what the agent may read 
 
 /// Returns what will be enforced, in lines that do not depend on the terminal.
 pub fn text(explanation: &Explanation) -> String {
-    let mut sheet = Sheet::default();
+    let mut sheet = Sheet::with_indent(13);
     let Explanation {
         marker,
         base,

@@ -1,5 +1,6 @@
 //! The `autoclave` command: words in, words out.
 
+mod asked;
 mod command;
 mod demo;
 mod diagnostic;

@@ -1,17 +1,25 @@
 //! Named rows of text that wrap, for people.
 
-/// Where the text of every row begins.
-const INDENT: usize = 13;
 /// Where lines end; a word or item that is longer stands alone.
 const WIDTH: usize = 100;
 
 /// Lines, each row of which has a name before its text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sheet {
     text: String,
+    /// Where the text of every row begins.
+    indent: usize,
 }
 
 impl Sheet {
+    /// Returns one in which the text of every row begins after `indent` characters.
+    pub fn with_indent(indent: usize) -> Self {
+        Self {
+            text: String::new(),
+            indent,
+        }
+    }
+
     /// Adds a line of its own, after an empty one unless it is the first.
     pub fn heading(&mut self, line: &str) {
         if !self.text.is_empty() {
@@ -40,7 +48,7 @@ impl Sheet {
     }
 
     fn row(&mut self, name: &str, parts: impl Iterator<Item = String>, between: &str) {
-        let mut line = format!("  {name:<width$}", width = INDENT - 2);
+        let mut line = format!("  {name:<width$}", width = self.indent - 2);
         let mut is_fresh = true;
         for part in parts {
             let is_full = line.chars().count() + between.len() + part.chars().count() > WIDTH;
@@ -48,7 +56,7 @@ impl Sheet {
                 line.push_str(between.trim_end());
                 if is_full {
                     self.end(&line);
-                    line = " ".repeat(INDENT);
+                    line = " ".repeat(self.indent);
                 } else {
                     line.push(' ');
                 }
@@ -76,7 +84,7 @@ mod tests {
 
     #[test]
     fn rows_wrap_at_words_and_items_and_long_lists_say_how_much_they_leave_out() {
-        let mut sheet = Sheet::default();
+        let mut sheet = Sheet::with_indent(13);
         sheet.heading("plan");
         sheet.prose("level", &["word"; 25].join(" "));
         sheet.list("files", &vec!["a file".to_owned(); 45]);

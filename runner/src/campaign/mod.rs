@@ -31,6 +31,7 @@ mod run;
 mod session;
 mod verdict;
 mod wait;
+mod why;
 mod workshop;
 
 pub use bench::{Bench, ByRole, Role};
@@ -49,4 +50,5 @@ pub use preflight::{
 };
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};
+pub use why::{Answer, Beneath, Cure, Kind, Subject, Told, Why, WhyRequest, why};
 pub use workshop::{HostFacts, Workshop};

@@ -46,10 +46,10 @@ impl RulePlaces {
         }
     }
 
-    /// Returns the place of the first rule that stands in `list` as `text`: `config.yaml:5:12`.
-    pub fn find(&self, list: &str, text: &str) -> Option<String> {
+    /// Returns the place of the first rule of `list` whose text `is_meant`: `config.yaml:5:12`.
+    pub fn find(&self, list: &str, is_meant: impl Fn(&str) -> bool) -> Option<String> {
         let mut rules = self.rules.iter();
-        let rule = rules.find(|rule| rule.list == list && rule.text == text)?;
+        let rule = rules.find(|rule| rule.list == list && is_meant(&rule.text))?;
         Some(format!("{}:{}:{}", self.origin, rule.line, rule.column))
     }
 }

@@ -252,19 +252,19 @@ fn the_place_of_each_rule_is_known() {
     );
     let places = ours(&text).unwrap().places_of("one");
     let found = [
-        places.find("target.mutable", "a"),
-        places.find("target.immutable", "a"),
-        places.find("target.scratch", "d"),
-        places.find("sandbox.read", "/srv/tools"),
+        places.find("target.mutable", |text| text == "a"),
+        places.find("target.immutable", |text| text == "a"),
+        places.find("target.scratch", |text| text == "d"),
+        places.find("sandbox.read", |text| text == "/srv/tools"),
     ];
     let expected = ["3:24", "3:40", "3:70", "5:22"].map(|at| Some(format!("config.yaml:{at}")));
     assert_eq!(found, expected);
-    assert_eq!(places.find("target.mutable", "b"), None);
+    assert_eq!(places.find("target.mutable", |text| text == "b"), None);
     assert_eq!(
         ours(&text)
             .unwrap()
             .places_of("two")
-            .find("target.mutable", "a"),
+            .find("target.mutable", |text| text == "a"),
         None
     );
 }

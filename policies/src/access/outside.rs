@@ -23,7 +23,9 @@ const SYSTEM: [&str; 7] = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 ];
 /// What an image has, whoever made it.
-const OF_IMAGES: [&str; 4] = ["/etc", "/opt", "/var", "/srv"];
+const OF_IMAGES: [&str; 2] = ["/etc", "/var"];
+/// What belongs to root on every machine, besides the programs.
+const OF_ROOT: [&str; 4] = ["/etc", "/dev", "/proc", "/sys"];
 /// The devices of a sandbox; the last three are written to without leaving anything.
 const DEVICES: [&str; 6] = ["random", "urandom", "tty", "null", "zero", "full"];
 
@@ -39,7 +41,7 @@ pub(super) fn decide(parts: &AccessParts<'_>, path: &Path, operation: Operation)
         .iter()
         .any(|place| path.starts_with(place))
     {
-        return shown(parts, Rule::Kernel, operation);
+        return shown(parts, path, Rule::Kernel, operation);
     }
     let host = parts.host;
     let policy = || host.policy.name.clone();
@@ -48,7 +50,7 @@ pub(super) fn decide(parts: &AccessParts<'_>, path: &Path, operation: Operation)
             policy: policy(),
             path: denied,
         };
-        return unseen(parts, rule, operation);
+        return unseen(parts, path, rule, operation);
     }
     let view = parts
         .plan
@@ -63,17 +65,19 @@ pub(super) fn decide(parts: &AccessParts<'_>, path: &Path, operation: Operation)
             },
             None => Rule::Shown(view.target.clone()),
         };
-        return shown(parts, rule, operation);
+        return shown(parts, path, rule, operation);
     }
     let of_system = SYSTEM.iter().find(|place| path.starts_with(place));
     let is_images = of_system.is_some() || OF_IMAGES.iter().any(|place| path.starts_with(place));
     match (parts.backend, of_system) {
-        (Backend::Container, _) if is_images => shown(parts, Rule::Image, operation),
+        (Backend::Container, _) if is_images => shown(parts, path, Rule::Image, operation),
         (Backend::Process, Some(place)) => {
-            shown(parts, Rule::System(PathBuf::from(place)), operation)
+            shown(parts, path, Rule::System(PathBuf::from(place)), operation)
         }
-        (Backend::Process, None) if path.starts_with("/etc") => shown(parts, Rule::Etc, operation),
-        _ => unseen(parts, Rule::NotShown(policy()), operation),
+        (Backend::Process, None) if path.starts_with("/etc") => {
+            shown(parts, path, Rule::Etc, operation)
+        }
+        _ => unseen(parts, path, Rule::NotShown(policy()), operation),
     }
 }
 
@@ -97,7 +101,7 @@ pub fn connect(level: Level, host: &str, model: Option<&str>) -> Decision {
 fn own_place(parts: &AccessParts<'_>, path: &Path, own: &Path, operation: Operation) -> Decision {
     let is_shared = own == Path::new("/dev/shm") && parts.plan.level == Level::Landlock;
     if is_shared {
-        return unseen(parts, Rule::Device, operation);
+        return unseen(parts, path, Rule::Device, operation);
     }
     let is_place = path == own;
     let rule = Rule::Own(own.to_owned());
@@ -121,40 +125,47 @@ fn device(parts: &AccessParts<'_>, path: &Path, operation: Operation) -> Decisio
         (Some(3..), Operation::Write | Operation::Append) => {
             Decision::allowed(Rule::Device, guard(parts), Some(Outcome::ThrownAway))
         }
-        (Some(_), _) => changed_outside(parts, Rule::Device, operation),
-        (None, _) => unseen(parts, Rule::Device, operation),
+        (Some(_), _) => changed_outside(parts, path, Rule::Device, operation),
+        (None, _) => unseen(parts, path, Rule::Device, operation),
     }
 }
 
 /// Decides about what a sandbox sees and may not change.
-fn shown(parts: &AccessParts<'_>, rule: Rule, operation: Operation) -> Decision {
+fn shown(parts: &AccessParts<'_>, path: &Path, rule: Rule, operation: Operation) -> Decision {
     if operation.changes() {
-        changed_outside(parts, rule, operation)
+        changed_outside(parts, path, rule, operation)
     } else {
         Decision::allowed(rule, view(parts), None)
     }
 }
 
 /// Decides about what a sandbox does not see.
-fn unseen(parts: &AccessParts<'_>, rule: Rule, operation: Operation) -> Decision {
+fn unseen(parts: &AccessParts<'_>, path: &Path, rule: Rule, operation: Operation) -> Decision {
     match parts.plan.level {
         Level::Sealed => Decision::refused(rule, Layer::MountNamespace),
-        Level::Landlock if operation.changes() => changed_outside(parts, rule, operation),
+        Level::Landlock if operation.changes() => changed_outside(parts, path, rule, operation),
         Level::Landlock => Decision::refused(rule, Layer::Landlock),
     }
 }
 
 /// Decides about a change outside of all that is the sandbox's own.
-fn changed_outside(parts: &AccessParts<'_>, rule: Rule, operation: Operation) -> Decision {
+fn changed_outside(
+    parts: &AccessParts<'_>,
+    path: &Path,
+    rule: Rule,
+    operation: Operation,
+) -> Decision {
     let is_metadata = matches!(operation, Operation::Chmod | Operation::SetTimes);
+    let is_of_root = SYSTEM
+        .iter()
+        .chain(&OF_ROOT)
+        .any(|place| path.starts_with(place));
     match (parts.plan.level, parts.backend, parts.plan.identity) {
         // A user's own files can be given other modes and times: nothing asks Landlock.
-        (Level::Landlock, _, Identity::SameUser) if is_metadata => {
+        (Level::Landlock, _, Identity::SameUser) if is_metadata && !is_of_root => {
             Decision::allowed(rule, Layer::Ungoverned, None)
         }
-        (Level::Landlock, _, Identity::SecondUid { .. }) if is_metadata => {
-            Decision::refused(rule, Layer::Ownership)
-        }
+        (Level::Landlock, _, _) if is_metadata => Decision::refused(rule, Layer::Ownership),
         (Level::Landlock, _, _) => Decision::refused(rule, Layer::Landlock),
         (Level::Sealed, Backend::Container, _) if rule == Rule::Image => {
             Decision::refused(rule, Layer::Ownership)

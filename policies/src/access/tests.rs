@@ -473,7 +473,7 @@ fn the_network_is_the_models_service_or_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(800))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn the_model_agrees_with_what_was_compiled(

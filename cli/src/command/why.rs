@@ -1,8 +1,10 @@
 //! `autoclave why`.
 
+use std::net::IpAddr;
+
 use autoclave_policies::{Level, RepoPath};
 use autoclave_runner::campaign::{
-    self, Answer, Beneath, HostFacts, Kind, Role, Subject, Why, WhyRequest,
+    self, Aim, Answer, Beneath, HostFacts, Kind, Role, Subject, Why, WhyRequest,
 };
 use autoclave_runner::gateway::Upstream;
 use autoclave_runner::marker::{Marker, Protocol};
@@ -171,7 +173,7 @@ fn text(
         };
         let place = one_line(&place, usize::MAX);
         sheet.heading(&format!("{place}: {}", kind(why)));
-        if matches!(subject, Subject::Host(_)) && !args.host && !args.asked.contains("://") {
+        if !args.host && could_be_a_file(subject, &args.asked) {
             sheet.prose(
                 "",
                 "(taken for a host; --path asks about a file of that name)",
@@ -186,10 +188,10 @@ fn text(
                 sheet.prose(&told.operation, &one_line(&told.words, usize::MAX));
             }
             if let Some(cure) = &answer.cure {
-                let name = if cure.allows {
-                    "to allow it"
-                } else {
-                    "to deny it"
+                let name = match cure.aim {
+                    Aim::Allow => "to allow it",
+                    Aim::Deny => "to deny it",
+                    Aim::Keep => "to keep it",
                 };
                 sheet.prose(name, &one_line(&cure.change, usize::MAX));
             }
@@ -203,6 +205,17 @@ fn text(
         sheet.prose("because", &one_line(&failure.message(), usize::MAX));
     }
     sheet.into_text()
+}
+
+/// Says whether a host was asked about by a word that could be the name of a file.
+fn could_be_a_file(subject: &Subject, asked: &str) -> bool {
+    match subject {
+        Subject::Host(host) => {
+            let is_address = host.parse::<IpAddr>().is_ok();
+            host.eq_ignore_ascii_case(asked) && !is_address && host.contains('.')
+        }
+        Subject::Workspace(_) | Subject::Machine(_) => false,
+    }
 }
 
 fn kind(why: &Why) -> String {

@@ -50,5 +50,5 @@ pub use preflight::{
 };
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};
-pub use why::{Answer, Beneath, Cure, Kind, Subject, Told, Why, WhyRequest, why};
+pub use why::{Aim, Answer, Beneath, Cure, Kind, Subject, Told, Why, WhyRequest, why};
 pub use workshop::{HostFacts, Workshop};

@@ -6,7 +6,8 @@ mod subject;
 mod told;
 
 use autoclave_policies::{
-    Access, AccessParts, Backend, Decision, HostSide, Level, Operation, connect,
+    Access, AccessParts, Backend, Decision, HostSide, Identity, Layer, Level, Operation, Rule,
+    connect,
 };
 use serde::Serialize;
 
@@ -63,10 +64,19 @@ pub struct Answer {
 /// What to change to get the opposite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cure {
-    /// Whether it is allowed after the change.
-    pub allows: bool,
+    pub aim: Aim,
     /// An instruction without a period.
     pub change: String,
+}
+
+/// What is so after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aim {
+    Allow,
+    Deny,
+    /// Changes, which are allowed already, become part of the candidate.
+    Keep,
 }
 
 /// Compiles the marker's plan on HEAD and asks it; nothing is run.
@@ -109,14 +119,12 @@ impl Question<'_> {
         let workshop = self.workshop;
         let roles = workshop.benches.roles();
         let kind = subject::kind(workshop, self.subject);
-        let answers = roles.iter().map(|role| {
-            let bench = workshop.bench(*role);
-            let roles = match roles {
-                [_] => vec![Role::Agent, Role::Measure],
-                _ => vec![*role],
-            };
-            self.of_bench(bench, roles, &kind)
-        });
+        let is_hidden = subject::is_hidden(workshop, self.subject);
+        let sides: &[&[Role]] = match (roles, is_hidden) {
+            ([_], false) => &[&[Role::Agent, Role::Measure]],
+            _ => &[&[Role::Agent], &[Role::Measure]],
+        };
+        let answers = sides.iter().map(|roles| self.of_bench(roles, &kind));
         Why {
             marker: workshop.marker.name.clone(),
             base: workshop.base.clone(),
@@ -127,21 +135,29 @@ impl Question<'_> {
         }
     }
 
-    fn of_bench(&self, bench: &Bench, roles: Vec<Role>, kind: &Kind) -> Answer {
+    /// Answers for the bench that works for all of `roles`.
+    fn of_bench(&self, roles: &[Role], kind: &Kind) -> Answer {
+        let is_agents = roles.contains(&Role::Agent);
+        let bench = self.workshop.bench(roles[0]);
         let asked = match self.subject {
-            Subject::Host(host) => self.connections(bench, &roles, host),
+            Subject::Host(host) => self.connections(bench, roles, host),
+            Subject::Workspace(Some(path))
+                if !is_agents && subject::is_hidden(self.workshop, self.subject) =>
+            {
+                measured(bench, self.workshop.policy.rule_of(path))
+            }
             Subject::Workspace(_) | Subject::Machine(_) => self.operations(bench, kind),
         };
         let home = self.workshop.home();
         let told = |asked: &Asked| Told::new(&asked.name, &asked.decision, self.places, home);
         let decisions = asked.iter().map(told).collect();
-        let cure = asked.get(kind.central()).and_then(|asked| {
-            let change = cure::change(self.subject, asked.operation, &asked.decision)?;
-            let allows = !asked.decision.is_allowed;
-            Some(Cure { allows, change })
+        let central = asked.get(kind.central()).filter(|_| is_agents);
+        let cure = central.and_then(|asked| {
+            let named = subject::named(self.subject, kind, asked.operation);
+            cure::cure(&named, asked.operation, &asked.decision)
         });
         Answer {
-            roles,
+            roles: roles.to_vec(),
             backend: bench.kind,
             level: bench.plan.level,
             decisions,
@@ -153,9 +169,9 @@ impl Question<'_> {
         let host = self.workshop.host_side();
         let access = self.workshop.access(bench, &host);
         let decide = |operation: &Operation| {
-            let decision = subject::decide(&access, self.subject, *operation);
+            let decision = subject::decide(&access, self.subject, kind, *operation);
             Asked {
-                name: operation.to_string(),
+                name: kind.word(*operation),
                 operation: Some(*operation),
                 decision,
             }
@@ -177,6 +193,33 @@ impl Question<'_> {
         };
         roles.iter().map(ask).collect()
     }
+}
+
+/// Decides for measurements about what is hidden from the agent: it is there, and root's.
+fn measured(bench: &Bench, rule: Rule) -> Vec<Asked> {
+    let view = match bench.plan.level {
+        Level::Sealed => Layer::MountNamespace,
+        Level::Landlock => Layer::Landlock,
+    };
+    let guard = match bench.plan.identity {
+        Identity::SecondUid { .. } => Layer::Ownership,
+        Identity::SameUser => Layer::Landlock,
+    };
+    let decided = [
+        (Operation::Read, true, view),
+        (Operation::Write, false, guard),
+    ];
+    let asked = decided.map(|(operation, is_allowed, layer)| Asked {
+        name: operation.to_string(),
+        operation: Some(operation),
+        decision: Decision {
+            is_allowed,
+            rule: rule.clone(),
+            layer,
+            outcome: None,
+        },
+    });
+    asked.into()
 }
 
 impl Workshop {

@@ -1,27 +1,27 @@
 //! What to change to get the opposite of a decision.
 
-use autoclave_policies::{Decision, Operation, Rule};
+use autoclave_policies::{Decision, Operation, Outcome, PRESETS, Rule};
 
-use super::subject::Subject;
+use super::{Aim, Cure};
 
-/// Returns what to change so that what is refused is allowed, or the other way; an instruction
-/// without a period. `None` where nothing a user writes does it.
-pub(super) fn change(
-    subject: &Subject,
-    operation: Option<Operation>,
-    decision: &Decision,
-) -> Option<String> {
-    let path = match subject {
-        Subject::Workspace(Some(path)) => path.to_string(),
-        Subject::Workspace(None) => "the repository".to_owned(),
-        Subject::Machine(path) => path.display().to_string(),
-        Subject::Host(host) => host.clone(),
+/// Returns what to change so that what is refused is allowed, what is lost is kept, or what is
+/// allowed is refused; `named` stands for the subject. `None` where nothing a user writes does it.
+pub(super) fn cure(named: &str, operation: Option<Operation>, decision: &Decision) -> Option<Cure> {
+    let rule = &decision.rule;
+    let is_lost = match decision.outcome {
+        Some(Outcome::Dropped) => true,
+        Some(Outcome::ThrownAway) => matches!(rule, Rule::Scratch(_)),
+        Some(Outcome::Kept) | None => false,
     };
-    if decision.is_allowed {
-        to_deny(&path, operation, &decision.rule)
-    } else {
-        to_allow(&path, operation, &decision.rule)
-    }
+    let (aim, change) = match (decision.is_allowed, is_lost) {
+        (false, _) => (Aim::Allow, to_allow(named, operation, rule)),
+        (true, true) => (Aim::Keep, to_allow(named, operation, rule)),
+        (true, false) => (Aim::Deny, to_deny(named, operation, rule)),
+    };
+    Some(Cure {
+        aim,
+        change: change?,
+    })
 }
 
 fn to_allow(path: &str, operation: Option<Operation>, rule: &Rule) -> Option<String> {
@@ -29,15 +29,15 @@ fn to_allow(path: &str, operation: Option<Operation>, rule: &Rule) -> Option<Str
     Some(match rule {
         Rule::Immutable(glob) => format!(
             "take `{glob}` out of `target.immutable`, or narrow it, and let a glob of \
-             `target.mutable` cover `{path}`"
+             `target.mutable` cover {path}"
         ),
         Rule::Hidden(glob) => format!("take `{glob}` out of `target.hidden`, or narrow it"),
         Rule::HiddenGuard => "set `hidden: false` on the guard that names it".to_owned(),
         Rule::Protected(_) | Rule::Steers(_) | Rule::Harness => {
-            format!("name `{path}` itself in `target.mutable`: a glob with wildcards does not do")
+            format!("name {path} itself in `target.mutable`: a glob with wildcards does not do")
         }
         Rule::Uncovered => format!(
-            "let a glob of `target.mutable` cover `{path}`, or one of `target.scratch` where \
+            "let a glob of `target.mutable` cover {path}, or one of `target.scratch` where \
              changes are to be thrown away"
         ),
         Rule::InPlace(_) | Rule::Mixed(_) | Rule::Closed(_) => {
@@ -52,7 +52,7 @@ fn to_allow(path: &str, operation: Option<Operation>, rule: &Rule) -> Option<Str
             path.display()
         ),
         Rule::NotShown(_) if !is_change => {
-            format!("add `{path}` or a folder above it to `sandbox.read`")
+            format!("add {path} or a folder above it to `sandbox.read`")
         }
         // In the workspace or on the machine: nothing there is ever written.
         Rule::NotShown(_)
@@ -64,7 +64,6 @@ fn to_allow(path: &str, operation: Option<Operation>, rule: &Rule) -> Option<Str
         | Rule::Repository
         | Rule::Submodule
         | Rule::Mutable(_)
-        | Rule::Scratch(_)
         | Rule::InTheWorkspace
         | Rule::NotThere
         | Rule::NotInADirectory
@@ -75,6 +74,9 @@ fn to_allow(path: &str, operation: Option<Operation>, rule: &Rule) -> Option<Str
         | Rule::Own(_)
         | Rule::Device
         | Rule::Kernel => return None,
+        Rule::Scratch(_) => {
+            format!("let a glob of `target.mutable` cover {path}: it wins over `target.scratch`")
+        }
         Rule::NoNetwork | Rule::Model(_) => {
             "nothing opens a sandbox's network: let `prepare`, which has it, fetch what is needed"
                 .to_owned()
@@ -86,13 +88,17 @@ fn to_deny(path: &str, operation: Option<Operation>, rule: &Rule) -> Option<Stri
     let is_change = operation.is_some_and(Operation::changes);
     Some(match rule {
         Rule::Mutable(_) | Rule::Scratch(_) => {
-            format!("list `{path}` in `target.immutable`")
+            format!("list {path} in `target.immutable`")
         }
-        Rule::InTheWorkspace if !is_change => format!("list `{path}` in `target.hidden`"),
-        Rule::PolicyRead { policy, path } => format!(
-            "use a policy file with `extends: {policy}` whose `deny` has `{}`",
-            path.display()
-        ),
+        Rule::InTheWorkspace if !is_change => format!("list {path} in `target.hidden`"),
+        Rule::PolicyRead { policy, path } => {
+            let path = path.display();
+            if PRESETS.iter().any(|(name, _)| name == policy) {
+                format!("use a policy file with `extends: {policy}` and `{path}` under `deny`")
+            } else {
+                format!("add `{path}` to `deny` in `{policy}`")
+            }
+        }
         Rule::Shown(path) => format!("take `{}` out of `sandbox.read`", path.display()),
         Rule::Immutable(_)
         | Rule::Hidden(_)

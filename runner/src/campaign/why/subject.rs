@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::told::place_of;
 use crate::campaign::workshop::Workshop;
 use crate::marker::RulePlaces;
+use crate::sandbox::WORKSPACE;
 
 /// What is asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,6 +79,15 @@ impl Kind {
         }
     }
 
+    /// Returns what `operation` on it is called.
+    pub(super) fn word(&self, operation: Operation) -> String {
+        if is_made_inside(self, operation) {
+            "new file inside".to_owned()
+        } else {
+            operation.to_string()
+        }
+    }
+
     /// Returns the position of the operation that people ask about first.
     pub(super) fn central(&self) -> usize {
         match self {
@@ -87,23 +97,52 @@ impl Kind {
     }
 }
 
-/// A name that no repository has, for what may be made in a directory.
-pub(super) const NEW_NAME: &str = "NEW";
+/// A name of no pattern, for what may be made in a directory.
+const NEW_NAME: &str = "NEW";
 
 /// Decides about the subject; what is created in a directory has a name of its own.
-pub(super) fn decide(access: &Access<'_>, subject: &Subject, operation: Operation) -> Decision {
-    let creates = operation == Operation::CreateFile;
+pub(super) fn decide(
+    access: &Access<'_>,
+    subject: &Subject,
+    kind: &Kind,
+    operation: Operation,
+) -> Decision {
+    let mut path = match subject {
+        Subject::Machine(path) => path.clone(),
+        Subject::Workspace(Some(path)) => Path::new(WORKSPACE).join(path.as_path()),
+        Subject::Workspace(None) => PathBuf::from(WORKSPACE),
+        Subject::Host(_) => PathBuf::from("/"),
+    };
+    if is_made_inside(kind, operation) {
+        path.push(NEW_NAME);
+    }
+    access.decide_outside(&path, operation)
+}
+
+fn is_made_inside(kind: &Kind, operation: Operation) -> bool {
+    matches!(kind, Kind::Directory { .. }) && operation == Operation::CreateFile
+}
+
+/// Returns what an instruction is about, as it stands in a sentence.
+pub(super) fn named(subject: &Subject, kind: &Kind, operation: Option<Operation>) -> String {
+    let follows = operation.is_some_and(Operation::follows_links);
+    match (subject, kind) {
+        (_, Kind::Link { .. }) if follows => "what it leads to".to_owned(),
+        (_, Kind::Directory { .. }) => "what is made there".to_owned(),
+        (Subject::Workspace(Some(path)), _) => format!("`{path}`"),
+        (Subject::Workspace(None), _) => "the root".to_owned(),
+        (Subject::Machine(path), _) => format!("`{}`", path.display()),
+        (Subject::Host(host), _) => format!("`{host}`"),
+    }
+}
+
+/// Says whether the subject is in the base commit and hidden from the agent.
+pub(super) fn is_hidden(workshop: &Workshop, subject: &Subject) -> bool {
     match subject {
-        Subject::Machine(path) => access.decide_outside(path, operation),
-        Subject::Host(_) => access.decide_outside(Path::new("/"), operation),
-        Subject::Workspace(None) if creates => access.decide_outside(
-            &Path::new(crate::sandbox::WORKSPACE).join(NEW_NAME),
-            operation,
-        ),
-        Subject::Workspace(None) => {
-            access.decide_outside(Path::new(crate::sandbox::WORKSPACE), operation)
+        Subject::Workspace(Some(path)) => {
+            workshop.tree.kind_of(path).is_some() && workshop.policy.class_of(path) == Class::Hidden
         }
-        Subject::Workspace(Some(path)) => access.decide(path, operation),
+        Subject::Workspace(None) | Subject::Machine(_) | Subject::Host(_) => false,
     }
 }
 
@@ -167,9 +206,6 @@ pub(super) fn notes(workshop: &Workshop, subject: &Subject, kind: &Kind) -> Vec<
     let mut notes = Vec::new();
     match subject {
         Subject::Workspace(Some(path)) => {
-            if workshop.policy.class_of(path) == Class::Hidden && *kind != Kind::Absent {
-                notes.push("measurements have it, read-only; the agent does not".to_owned());
-            }
             let checkout = workshop.repo.work_dir().join(path.as_path());
             if *kind == Kind::Absent && checkout.symlink_metadata().is_ok() {
                 notes

@@ -88,10 +88,7 @@ fn backend_in_words(explanation: &Explanation, backend: &BackendExplained, sheet
         .map(|view| one_line(&view.target.display().to_string(), usize::MAX))
         .collect();
     sheet.list("shown", &views);
-    sheet.prose(
-        "its own",
-        "a home, /tmp, /dev/shm, /proc, a few devices and the workspace's .git, thrown away",
-    );
+    sheet.prose("its own", own_places(plan.level));
     sheet.prose("network", &network(explanation, backend));
     sheet.list(
         "env",
@@ -120,6 +117,15 @@ fn level(level: Level) -> &'static str {
     match level {
         Level::Sealed => "sealed: every layer is in force",
         Level::Landlock => "landlock: no namespaces, accepted by `sandbox.allow_degraded`",
+    }
+}
+
+fn own_places(level: Level) -> &'static str {
+    match level {
+        Level::Sealed => {
+            "a home, /tmp, /dev/shm, /proc, a few devices and the workspace's .git, thrown away"
+        }
+        Level::Landlock => "a home, a folder for /tmp and the copy's .git, thrown away",
     }
 }
 

@@ -103,3 +103,138 @@ fn tried(message: &str) -> &'static [Operation] {
         None => &[Operation::Read, Operation::Write, Operation::CreateFile],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use autoclave_policies::{
+        Ability, AccessParts, Backend, EntryKind, HostCapabilities, HostPolicy, Limits,
+        PlanRequest, Policy, PolicyRules, compile,
+    };
+
+    use super::*;
+    use crate::marker::{Dialect, parse_config, preset};
+
+    const CONFIG: &str = "\
+markers:
+  - name: a
+    target: {mutable: ['src/**'], immutable: ['tests/**'], hidden: [secret/]}
+    metric: {command: 'true', extract: cat, direction: lower}
+";
+
+    /// Returns what is explained of each file of a call and its message.
+    fn explained(calls: &[(Option<&str>, &str)]) -> Vec<Option<String>> {
+        let none = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+        let config = parse_config(CONFIG, "c.yaml", Dialect::Autoclave, &none).unwrap();
+        let target = &config.markers[0].target;
+        let policy = Policy::new(&PolicyRules {
+            mutable: target.mutable.clone(),
+            immutable: target.immutable.clone(),
+            hidden: target.hidden.clone(),
+            ..PolicyRules::default()
+        });
+        let policy = policy.unwrap();
+        let files = ["src/a.rs", "tests/guard.sh", "secret/s"];
+        let tree =
+            Tree::new(files.map(|path| (RepoPath::try_from(path).unwrap(), EntryKind::File)));
+        let capabilities = HostCapabilities {
+            second_uid: Some((1, 1)),
+            namespaces: Ability::Works,
+            overlay: Ability::Works,
+            landlock_abi: 7,
+            seccomp: Ability::Works,
+            cgroup: true,
+        };
+        let request = PlanRequest {
+            views: Vec::new(),
+            env: std::collections::BTreeMap::new(),
+            limits: Limits {
+                memory_bytes: 1,
+                cpus: 1.0,
+                pids: 1,
+                disk_bytes: 1,
+            },
+            allow_degraded: Vec::new(),
+        };
+        let plan = compile(&policy, &tree, &capabilities, &request).unwrap();
+        let shown: HostPolicy = preset("default").unwrap();
+        let host = HostSide {
+            policy: &shown,
+            home: None,
+            protects_hard_links: true,
+        };
+        let places = config.places_of("a");
+        let witness = Witness {
+            tree: &tree,
+            home: None,
+            access: Access::new(AccessParts {
+                policy: &policy,
+                tree: &tree,
+                plan: &plan,
+                backend: Backend::Process,
+                host: &host,
+            }),
+            places: &places,
+        };
+        let calls = calls.iter();
+        calls
+            .map(|(file, message)| witness.explain(*file, message))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_refused_is_told_by_operation_path_and_rule() {
+        let by = "refused by ownership: `tests/**` of `target.immutable` covers it (c.yaml:3:47)";
+        let system = "refused by a read-only mount: `/usr` holds the system's programs";
+        for (file, message, expected) in [
+            (
+                Some("/workspace/tests/guard.sh"),
+                "EACCES: permission denied, open '/workspace/tests/guard.sh'",
+                format!("write tests/guard.sh: {by}"),
+            ),
+            (
+                None,
+                "/bin/bash: line 1: tests/guard.sh: Permission denied",
+                format!("write tests/guard.sh: {by}"),
+            ),
+            (
+                None,
+                "rm: cannot remove 'tests/guard.sh': Permission denied",
+                format!("remove tests/guard.sh: {by}"),
+            ),
+            (
+                None,
+                "mkdir: cannot create directory 'tests/more': Permission denied",
+                format!("create directory tests/more: {by}"),
+            ),
+            (
+                Some("/workspace/tests/new.sh"),
+                "EACCES: permission denied, open '/workspace/tests/new.sh'",
+                format!("create file tests/new.sh: {by}"),
+            ),
+            (
+                None,
+                "touch: cannot touch '/usr/mine': Read-only file system",
+                format!("write /usr/mine: {system}"),
+            ),
+        ] {
+            assert_eq!(explained(&[(file, message)]), [Some(expected)], "{message}");
+        }
+    }
+
+    #[test]
+    fn what_the_plan_does_not_refuse_is_left_to_the_message() {
+        let messages = [
+            // Allowed, hidden (which is not refused but absent), and nothing that could be a path.
+            (Some("/workspace/src/a.rs"), "EACCES: permission denied"),
+            (None, "cat: secret/s: Permission denied"),
+            (None, "Permission to use Bash has been denied."),
+            // From another directory of the shell this could be anywhere.
+            (None, "/bin/bash: line 1: new.sh: Permission denied"),
+            (
+                None,
+                "/bin/bash: line 1: ../tests/guard.sh: Permission denied",
+            ),
+        ];
+        assert_eq!(explained(&messages), vec![None; messages.len()]);
+    }
+}

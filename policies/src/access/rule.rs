@@ -66,6 +66,8 @@ pub enum Rule {
     System(PathBuf),
     /// A place that every sandbox has of its own: its home, /tmp, /dev/shm.
     Own(PathBuf),
+    /// The root of the sandbox's own view.
+    OwnRoot,
     /// One of the few devices.
     Device,
     /// /proc and the rest that the kernel makes, of the sandbox alone.
@@ -80,6 +82,49 @@ pub enum Rule {
     NoNetwork,
     /// The model's service, by its messages alone.
     Model(String),
+}
+
+impl Rule {
+    /// Says whether the path is outside of the workspace, so that what is there is not known: only
+    /// what could be done with it.
+    pub fn is_outside(&self) -> bool {
+        match self {
+            Self::PolicyRead { .. }
+            | Self::PolicyDeny { .. }
+            | Self::Shown(_)
+            | Self::System(_)
+            | Self::Own(_)
+            | Self::OwnRoot
+            | Self::Device
+            | Self::Kernel
+            | Self::Etc
+            | Self::Image
+            | Self::NotShown(_)
+            | Self::NoNetwork
+            | Self::Model(_) => true,
+            Self::Mutable(_)
+            | Self::Immutable(_)
+            | Self::Scratch(_)
+            | Self::Hidden(_)
+            | Self::HiddenGuard
+            | Self::Protected(_)
+            | Self::Steers(_)
+            | Self::Harness
+            | Self::Repository
+            | Self::Uncovered
+            | Self::Submodule
+            | Self::InPlace(_)
+            | Self::Closed(_)
+            | Self::Mixed(_)
+            | Self::InTheWorkspace
+            | Self::NotThere
+            | Self::NotInADirectory
+            | Self::LinkLoop
+            | Self::AlreadyThere
+            | Self::WrongKind
+            | Self::NotExecutable => false,
+        }
+    }
 }
 
 /// A sentence's second half, beginning with what decided.
@@ -137,6 +182,7 @@ impl fmt::Display for Rule {
             Self::Own(path) => {
                 write!(f, "every sandbox has a `{}` of its own", path.display())
             }
+            Self::OwnRoot => f.write_str("every sandbox has a `/` of its own"),
             Self::Device => f.write_str("a device that does no harm"),
             Self::Kernel => f.write_str("the kernel's view of this sandbox alone"),
             Self::Etc => f.write_str("a small `/etc` that is made for sandboxes"),

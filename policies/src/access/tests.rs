@@ -428,7 +428,7 @@ fn what_is_outside_is_told_by_the_hosts_policy() {
             Row::Landlock,
             "/home/me/notes",
             Operation::Chmod,
-            "allowed: policy `default` does not show it; not governed by Landlock",
+            "allowed, kept: policy `default` does not show it; not governed by Landlock",
         ),
     ] {
         assert_eq!(

@@ -89,6 +89,9 @@ pub enum EventKind {
         experiment: ExperimentNumber,
         tool: String,
         message: String,
+        /// What decided, in the words of `autoclave why`; absent where that cannot be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     AgentRetry {
         experiment: ExperimentNumber,

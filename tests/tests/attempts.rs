@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use autoclave_runner::campaign::{self, HostFacts, RunOutcome, RunRequest};
 use autoclave_runner::decide::progress::ExperimentRecord;
 use autoclave_runner::event::{Event, EventKind, Reporter};
-use autoclave_runner::marker::{Dialect, parse_config};
+use autoclave_runner::marker::{Dialect, RulePlaces, parse_config};
 use autoclave_runner::model::{DiscardReason, Verdict};
 use autoclave_runner::repo::Repo;
 use autoclave_runner::sandbox::container::EngineChoice;
@@ -145,6 +145,7 @@ impl Lab {
         };
         let request = RunRequest {
             warnings: Vec::new(),
+            places: RulePlaces::default(),
             marker: config.markers.remove(0),
             experiments: None,
             base: None,

@@ -132,9 +132,13 @@ impl View {
                 experiment,
                 tool,
                 message,
+                why,
             } => {
                 *self.denied.entry(*experiment).or_default() += 1;
-                let line = one_line(&format!("{tool}: {message}"), TEXT_WIDTH);
+                let line = match why {
+                    Some(why) => one_line(why, 400),
+                    None => one_line(&format!("{tool}: {message}"), TEXT_WIDTH),
+                };
                 vec![self.style.notable(&item("denied", &line))]
             }
             EventKind::AgentRetry {

@@ -13,6 +13,7 @@ mod text;
 mod transcript;
 mod wire;
 
+pub use denial::refused_paths;
 pub use launch::{Launch, launch};
 pub use lines::MAX_LINE_BYTES;
 pub use outcome::{AgentOutcome, Circumstances, Ending};

@@ -12,7 +12,8 @@ use super::lines::{Lines, MAX_LINE_BYTES};
 use super::outcome::{Circumstances, ResultLine, judge, judge_exit};
 use super::text::{cut, first_sentence, last_line};
 use super::wire::{
-    INPUT_TOKENS, blocks, input_tokens, owned, result_text, status, tool_summary, usage, whole,
+    INPUT_TOKENS, blocks, file_of, input_tokens, owned, result_text, status, tool_summary, usage,
+    whole,
 };
 use super::{AgentOutcome, Report};
 
@@ -38,6 +39,8 @@ pub enum Heard {
     Denied {
         tool: String,
         message: String,
+        /// The file that the call names, as the agent wrote it.
+        file: Option<String>,
     },
     Retry {
         attempt: u32,
@@ -59,12 +62,19 @@ pub struct Transcript {
     said: Said,
 }
 
+/// A tool call: the tool's name, and the file that it names.
+#[derive(Debug, Clone)]
+struct Call {
+    tool: String,
+    file: Option<String>,
+}
+
 /// What was said until now.
 #[derive(Debug, Default)]
 struct Said {
     session: Option<String>,
-    /// Names of called tools by the id of the call.
-    calls: HashMap<String, String>,
+    /// Called tools by the id of the call.
+    calls: HashMap<String, Call>,
     tools: BTreeMap<String, u32>,
     /// Ids of the calls that were refused.
     denied: HashSet<String>,
@@ -141,7 +151,12 @@ impl Said {
                 if let Some(message) = text.strip_prefix("denied: ") {
                     self.denials = self.denials.saturating_add(1);
                     let (tool, message) = ("command".to_owned(), cut(message, TEXT_CHARS));
-                    heard.push(Heard::Denied { tool, message });
+                    let file = None;
+                    heard.push(Heard::Denied {
+                        tool,
+                        message,
+                        file,
+                    });
                 } else if !text.trim().is_empty() {
                     heard.push(Heard::Text(cut(&text, TEXT_CHARS)));
                 }
@@ -205,7 +220,9 @@ impl Said {
                 Some("tool_use") => {
                     let name = cut(block["name"].as_str().unwrap_or("?"), 200);
                     if let Some(id) = block["id"].as_str() {
-                        self.calls.insert(id.to_owned(), name.clone());
+                        let tool = name.clone();
+                        let file = file_of(&block["input"]);
+                        self.calls.insert(id.to_owned(), Call { tool, file });
                     }
                     *self.tools.entry(name.clone()).or_default() += 1;
                     heard.push(Heard::Tool {
@@ -223,11 +240,10 @@ impl Said {
             return;
         }
         let id = block["tool_use_id"].as_str().unwrap_or_default();
-        let tool = self
-            .calls
-            .get(id)
-            .cloned()
-            .unwrap_or_else(|| "?".to_owned());
+        let Call { tool, file } = self.calls.get(id).cloned().unwrap_or_else(|| Call {
+            tool: "?".to_owned(),
+            file: None,
+        });
         let called = match (block["is_error"] == true, tool.as_str()) {
             (true, _) => Called::Failed,
             (false, "Bash") => Called::ShellSucceeded,
@@ -237,7 +253,11 @@ impl Said {
         if let Some(message) = refusal(called, &text) {
             let message = cut(message, TEXT_CHARS);
             self.deny(id);
-            heard.push(Heard::Denied { tool, message });
+            heard.push(Heard::Denied {
+                tool,
+                message,
+                file,
+            });
         }
     }
 
@@ -252,6 +272,7 @@ impl Said {
                         "a permission rule refused: {}",
                         tool_summary(&denial["tool_input"])
                     ),
+                    file: file_of(&denial["tool_input"]),
                 });
             }
         }

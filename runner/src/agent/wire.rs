@@ -7,6 +7,8 @@ use crate::model::{Cost, Usage};
 use super::text::cut;
 
 const SUMMARY_CHARS: usize = 200;
+/// The longest path that a system call takes; see path_resolution(7).
+const PATH_CHARS: usize = 4096;
 
 /// The parts of a `usage` that were read by the model.
 pub const INPUT_TOKENS: [&str; 3] = [
@@ -80,6 +82,13 @@ pub fn tool_summary(input: &Value) -> String {
         ),
         None => cut(&input.to_string(), SUMMARY_CHARS),
     }
+}
+
+/// Returns the file that a tool call is about.
+pub fn file_of(input: &Value) -> Option<String> {
+    let mut names = ["file_path", "notebook_path"].iter();
+    let file = names.find_map(|name| input[*name].as_str())?;
+    Some(cut(file, PATH_CHARS))
 }
 
 pub fn result_text(content: &Value) -> String {

@@ -281,6 +281,7 @@ impl Campaign<'_> {
             resume,
             timeout: self.workshop.marker.limits.budget_per_experiment,
             transcript: &attempt.folder.join("agent.jsonl"),
+            places: &self.places,
             cancel: &self.cancel,
         };
         let mark = self.gate.metered().await?.unwrap_or_default().usage;

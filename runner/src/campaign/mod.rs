@@ -14,6 +14,7 @@ mod ending;
 mod error;
 mod exec;
 mod experiment;
+mod explain;
 mod finalize;
 mod folder;
 mod gate;
@@ -30,12 +31,14 @@ mod run;
 mod session;
 mod verdict;
 mod wait;
+mod why;
 mod workshop;
 
 pub use bench::{Bench, ByRole, Role};
 pub use clean::{CleanRequest, Cleaned, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
+pub use explain::{BackendExplained, Explanation, explain, granted};
 pub use finalize::{
     Bond, FinalBranch, FinalizeRequest, Finalized, FinalizedCommit, LeftOut, MeasuredShare,
     PassedGuard, Shape, Share, TrackedChange, finalize,
@@ -47,4 +50,5 @@ pub use preflight::{
 };
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};
+pub use why::{Aim, Answer, Beneath, Cure, Kind, Subject, Told, Why, WhyRequest, why};
 pub use workshop::{HostFacts, Workshop};

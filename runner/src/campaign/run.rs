@@ -22,7 +22,7 @@ use crate::decide::progress::{Budget, NextStep, Progress};
 use crate::decide::record::{Record, VERSION};
 use crate::event::{EventKind, MeasuredIn, Reporter};
 use crate::ledger::{self, Ledger};
-use crate::marker::Marker;
+use crate::marker::{Marker, RulePlaces};
 use crate::model::{Cost, FinishReason, RunId};
 use crate::repo::Repo;
 use crate::sandbox::{Enforcement, SandboxError, Snapshot};
@@ -31,6 +31,8 @@ use crate::sandbox::{Enforcement, SandboxError, Snapshot};
 #[derive(Debug)]
 pub struct RunRequest {
     pub marker: Marker,
+    /// Where the marker's rules are written.
+    pub places: RulePlaces,
     /// Experiments at most, instead of the marker's own number.
     pub experiments: Option<u32>,
     /// The commit to start from; `None` is HEAD. Of no effect when a run is resumed.
@@ -63,6 +65,7 @@ pub(super) struct Campaign<'r> {
     pub cancel: CancellationToken,
     pub run: RunId,
     pub progress: Progress,
+    pub places: RulePlaces,
     pub base: Base,
     /// Made when first needed; replaced by each keep.
     pub champion: Option<Champion>,
@@ -234,6 +237,7 @@ async fn open_and_go(
         cancel: request.cancel,
         run,
         progress,
+        places: request.places,
         base,
         champion: None,
         max_experiments,

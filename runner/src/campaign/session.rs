@@ -13,10 +13,12 @@ use super::capture::Tail;
 use super::clock;
 use super::emitter::Emitter;
 use super::gate::Gate;
+use super::why::Witness;
 use super::workshop::Workshop;
 use crate::agent::{AgentOutcome, Circumstances, Ending, Heard, Report, Transcript, launch};
 use crate::decide::brief::one_line;
 use crate::event::EventKind;
+use crate::marker::RulePlaces;
 use crate::model::{ExperimentNumber, Usage};
 use crate::sandbox::{Execution, Exit, Finished, OutputSink, Snapshot, Stream};
 
@@ -30,6 +32,8 @@ pub(super) struct SessionRequest<'a> {
     pub timeout: Duration,
     /// Takes the agent's output as it came.
     pub transcript: &'a Path,
+    /// Where the marker's rules are written.
+    pub places: &'a RulePlaces,
     pub cancel: &'a CancellationToken,
 }
 
@@ -62,7 +66,9 @@ pub(super) async fn run_session(
             cause,
         })?;
     let mark = gate.metered().await?.unwrap_or_default().usage;
+    let host = workshop.host_side();
     let mut ear = Ear {
+        witness: Witness::new(workshop, &host, request.places),
         transcript: Transcript::new(spec.protocol),
         file: Some(file),
         stderr: Tail::new(4 << 10),
@@ -159,6 +165,7 @@ const MOST_DENIALS: usize = 5;
 
 /// Listens to the agent: writes its output down and turns it into events.
 struct Ear<'a, 'r> {
+    witness: Witness<'a>,
     transcript: Transcript,
     file: Option<File>,
     stderr: Tail,
@@ -193,7 +200,12 @@ impl OutputSink for Ear<'_, '_> {
                     tool: name,
                     summary,
                 },
-                Heard::Denied { tool, message } => {
+                Heard::Denied {
+                    tool,
+                    message,
+                    file,
+                } => {
+                    let why = self.witness.explain(file.as_deref(), &message);
                     if self.denials.len() < MOST_DENIALS {
                         self.denials.push(one_line(&format!("{tool}: {message}")));
                     }
@@ -201,6 +213,7 @@ impl OutputSink for Ear<'_, '_> {
                         experiment,
                         tool,
                         message,
+                        why,
                     }
                 }
                 Heard::Retry {

@@ -44,6 +44,8 @@ pub struct Workshop {
     pub repo: Repo,
     pub marker: Marker,
     pub base: CommitId,
+    /// The files of the base commit.
+    pub tree: Tree,
     pub policy: Arc<Policy>,
     /// Where the agent works, and where is measured.
     pub benches: ByRole<Bench>,
@@ -64,6 +66,8 @@ pub struct Workshop {
     /// What all executions until now took.
     pub(super) executions: Cell<Executions>,
     has_worked: Cell<bool>,
+    /// The user's.
+    home: Option<PathBuf>,
     /// Last, so that it is given up when nothing is in it any more.
     pub(super) berth: Berth,
 }
@@ -144,8 +148,15 @@ impl Workshop {
             submodules,
             executions: Cell::default(),
             has_worked: Cell::new(false),
+            home: host.home.clone(),
+            tree,
             berth,
         })
+    }
+
+    /// Returns the user's home.
+    pub(super) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
     }
 
     /// Returns the bench that works for `role`.

@@ -100,6 +100,7 @@ fn a_refused_write_of_a_shell_is_a_denial() {
     let denied = Heard::Denied {
         tool: "Bash".to_owned(),
         message,
+        file: None,
     };
     assert_eq!((heard.contains(&denied), report.denials), (true, 1));
 }

@@ -39,11 +39,15 @@ pub fn subject(word: &str, taken: As, around: &Surroundings<'_>) -> Result<Subje
     if word.is_empty() {
         return Err("is empty".to_owned());
     }
-    match taken {
-        As::Host => Ok(Subject::Host(host_of(word)?)),
-        As::Path => path(word, around),
-        As::Either if is_host(word, around) => Ok(Subject::Host(host_of(word)?)),
-        As::Either => path(word, around),
+    let is_host = match taken {
+        As::Host => true,
+        As::Path => false,
+        As::Either => is_host(word, around),
+    };
+    if is_host {
+        Ok(Subject::Host(host_of(word)?))
+    } else {
+        path(word, around)
     }
 }
 

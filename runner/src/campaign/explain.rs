@@ -95,9 +95,10 @@ fn explained(workshop: &Workshop) -> Result<Explanation, CampaignError> {
             chosen_because: bench.chosen_because.clone(),
             image: bench.image.clone(),
             env_names: own.chain(bench.plan.env.keys().cloned()).collect(),
-            agent_env_names: match is_agents {
-                true => agent_env_names(marker),
-                false => BTreeSet::new(),
+            agent_env_names: if is_agents {
+                agent_env_names(marker)
+            } else {
+                BTreeSet::new()
             },
             plan: bench.plan.clone(),
         }

@@ -144,7 +144,7 @@ impl Question<'_> {
             Subject::Workspace(Some(path))
                 if !is_agents && subject::is_hidden(self.workshop, self.subject) =>
             {
-                measured(bench, self.workshop.policy.rule_of(path))
+                measured(bench, &self.workshop.policy.rule_of(path))
             }
             Subject::Workspace(_) | Subject::Machine(_) => self.operations(bench, kind),
         };
@@ -196,7 +196,7 @@ impl Question<'_> {
 }
 
 /// Decides for measurements about what is hidden from the agent: it is there, and root's.
-fn measured(bench: &Bench, rule: Rule) -> Vec<Asked> {
+fn measured(bench: &Bench, rule: &Rule) -> Vec<Asked> {
     let view = match bench.plan.level {
         Level::Sealed => Layer::MountNamespace,
         Level::Landlock => Layer::Landlock,

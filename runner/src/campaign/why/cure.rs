@@ -72,6 +72,7 @@ fn to_allow(path: &str, operation: Option<Operation>, rule: &Rule) -> Option<Str
         | Rule::WrongKind
         | Rule::NotExecutable
         | Rule::Own(_)
+        | Rule::OwnRoot
         | Rule::Device
         | Rule::Kernel => return None,
         Rule::Scratch(_) => {
@@ -122,6 +123,7 @@ fn to_deny(path: &str, operation: Option<Operation>, rule: &Rule) -> Option<Stri
         | Rule::PolicyDeny { .. }
         | Rule::System(_)
         | Rule::Own(_)
+        | Rule::OwnRoot
         | Rule::Device
         | Rule::Kernel
         | Rule::Etc

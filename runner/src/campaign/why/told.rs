@@ -78,6 +78,7 @@ pub(super) fn place_of(rule: &Rule, places: &RulePlaces, home: Option<&Path>) ->
         | Rule::PolicyDeny { .. }
         | Rule::System(_)
         | Rule::Own(_)
+        | Rule::OwnRoot
         | Rule::Device
         | Rule::Kernel
         | Rule::Etc

@@ -1,10 +1,12 @@
 //! The account of one request, settled when it ends in whatever way.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::http::request::Parts;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::audit::{AuditLine, shown};
 use super::pricing::Tokens;
@@ -25,22 +27,33 @@ pub struct Exchange {
     refused: Option<&'static str>,
     /// Bytes of a messages request that the service may have got.
     pub sent_bytes: Option<u64>,
-    /// The service got the request, and did not answer in time: it may have worked all the same.
+    /// The service may have got the request and worked, though no answer of use came.
     pub is_unanswered: bool,
     /// What the budget has set aside for it.
     pub reserved: Cost,
     pub tally: Option<Tally>,
+    /// For the body, which is held as long as the request is under way.
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 impl Exchange {
     pub fn new(proxy: Arc<Proxy>, head: &Parts) -> Self {
+        Self::begun(proxy, head.method.as_str(), head.uri.path())
+    }
+
+    /// Settles a request whose head cannot be read; the HTTP library has answered it, or not.
+    pub fn malformed(proxy: Arc<Proxy>) {
+        Self::begun(proxy, "", "").refused = Some("malformed_request");
+    }
+
+    fn begun(proxy: Arc<Proxy>, method: &str, path: &str) -> Self {
         proxy.meter.count_request();
         Self {
             proxy,
             started: Instant::now(),
             at_ms: jiff::Timestamp::now().as_millisecond(),
-            method: shown(head.method.as_str()),
-            path: shown(head.uri.path()),
+            method: shown(method),
+            path: shown(path),
             model: None,
             status: None,
             refused: None,
@@ -48,6 +61,7 @@ impl Exchange {
             is_unanswered: false,
             reserved: Cost::ZERO,
             tally: None,
+            room: None,
         }
     }
 
@@ -104,7 +118,10 @@ impl Drop for Exchange {
             ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             refused: self.refused,
         });
-        if let Err(cause) = written {
+        // A reader that is busy is waited for before the next request.
+        if let Err(cause) = written
+            && cause.kind() != io::ErrorKind::WouldBlock
+        {
             tracing::error!(%cause, "could not write to the audit file");
         }
     }

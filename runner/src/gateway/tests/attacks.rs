@@ -320,7 +320,6 @@ async fn nothing_of_the_callers_credentials_or_route_reaches_the_service() {
     let stage = stage().await;
     let odd = "\
         Authorization: Bearer stolen\r\n\
-        X-API-KEY: stolen\r\n\
         proxy-authorization: Basic stolen\r\n\
         cookie: session=stolen\r\n\
         x-goog-api-key: stolen\r\n\

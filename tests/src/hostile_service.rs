@@ -17,14 +17,14 @@ pub const ANSWER: &str = concat!(
 /// How it answers one request.
 #[derive(Debug, Clone)]
 pub enum Play {
-    /// Sends these pieces, each by itself, and closes the connection.
+    /// Sends these pieces, each by itself, and answers what comes next on the same connection.
     Send(Vec<Vec<u8>>),
+    /// Sends this, and closes the connection.
+    Cut(Vec<u8>),
     /// Sends this, and nothing more on a connection that stays open.
     Stall(Vec<u8>),
     /// Sends the first, and the second for ever.
     Endless(Vec<u8>, Vec<u8>),
-    /// Sends this, and then answers what comes next on the same connection.
-    Keep(Vec<u8>),
 }
 
 /// A running service; it ends when it is dropped, after the gateway before it.
@@ -43,8 +43,17 @@ struct Shared {
 }
 
 impl Play {
+    /// Sends this; the connection ends with it where it does not say itself how long it is.
     pub fn bytes(raw: &str) -> Self {
-        Self::Send(vec![raw.as_bytes().to_vec()])
+        if raw.contains("content-length: ") || raw.contains("chunked") {
+            Self::Send(vec![raw.as_bytes().to_vec()])
+        } else {
+            Self::cut(raw)
+        }
+    }
+
+    pub fn cut(raw: &str) -> Self {
+        Self::Cut(raw.as_bytes().to_vec())
     }
 
     pub fn stall(raw: &str) -> Self {
@@ -141,6 +150,9 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                     stream.write_all(&piece)?;
                     stream.flush()?;
                 }
+            }
+            Play::Cut(raw) => {
+                stream.write_all(&raw)?;
                 return Ok(());
             }
             Play::Stall(raw) => {
@@ -156,7 +168,6 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                     stream.write_all(&many)?;
                 }
             }
-            Play::Keep(raw) => stream.write_all(&raw)?,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
@@ -106,11 +107,17 @@ impl Drop for Exchange {
             cost_usd,
         };
         self.proxy.meter.settle(self.reserved, usage);
+        // The service chose the name, or the caller.
+        let named = model.map(|model| {
+            let name = Bytes::copy_from_slice(model.as_bytes());
+            let name = self.proxy.credential.redact(name);
+            shown(&String::from_utf8_lossy(&name))
+        });
         let written = self.proxy.audit.write(&AuditLine {
             at_ms: self.at_ms,
             method: &self.method,
             path: &self.path,
-            model: model.map(shown).as_deref(),
+            model: named.as_deref(),
             status: self.status.map(|status| status.as_u16()),
             input_tokens: tokens.total_input(),
             output_tokens: tokens.output,

@@ -111,7 +111,6 @@ fn nonsense_on_the_control_socket_opens_nothing() {
         &b"\n"[..],
         b"garbage\n",
         b"\0\xff\n",
-        b"{\"open\":{}}\n",
         b"{\"open\":{\"max_cost_usd\":null,\"credential\":true}}\n",
         b"{\"open\":{\"max_cost_usd\":null},\"read\":{\"run\":\"x\"}}\n",
         b"{\"stop\":{}}\n",

@@ -50,8 +50,8 @@ struct Event {
     kind: String,
     message: Option<Message>,
     usage: Option<ReportedUsage>,
-    delta: Option<Text>,
-    content_block: Option<Text>,
+    delta: Option<Piece>,
+    content_block: Option<Piece>,
 }
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ struct Message {
 }
 
 #[derive(Deserialize)]
-struct Text {
+struct Piece {
     text: Option<String>,
     thinking: Option<String>,
     partial_json: Option<String>,
@@ -195,8 +195,8 @@ impl Tally {
             }
             "message_delta" => self.update(event.usage),
             _ => {
-                for text in [event.delta, event.content_block].into_iter().flatten() {
-                    let texts = [text.text, text.thinking, text.partial_json];
+                for piece in [event.delta, event.content_block].into_iter().flatten() {
+                    let texts = [piece.text, piece.thinking, piece.partial_json];
                     let bytes = texts.iter().flatten().map(String::len).sum::<usize>();
                     self.count_text(bytes as u64);
                 }

@@ -236,12 +236,10 @@ fn body_with_two_meanings_is_refused() {
 #[test]
 fn count_of_tokens_is_screened_as_well() {
     let mut stage = Stage::set(&[]);
-    let count = |body: &str| stage_post(&stage, body);
-    fn stage_post(stage: &Stage, body: &str) -> String {
-        stage
-            .post(body)
-            .replace("/v1/messages?beta=true", "/v1/messages/count_tokens")
-    }
+    let count = |body: &str| {
+        let post = stage.post(body);
+        post.replace("/v1/messages?beta=true", "/v1/messages/count_tokens")
+    };
     let bad = count(&with(r#""mcp_servers":[{}]"#));
     let good = count(&with(r#""messages":[]"#));
     stage.refuses("count", bad, 400, "invalid_request_error");

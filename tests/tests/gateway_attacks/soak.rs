@@ -76,6 +76,7 @@ fn runs_side_by_side_leave_nothing_behind() {
     assert!(grown < MAX_GROWTH_KIB + more, "{grown} KiB more");
 }
 
+#[expect(clippy::print_stderr, reason = "figures for whoever runs it alone")]
 fn grown(gateway: &GatewayProcess, first: u64) -> u64 {
     let last = gateway.memory_kib();
     eprintln!("memory after 2,000 requests: {first} KiB, after 10,000: {last} KiB");

@@ -19,9 +19,8 @@ const ROUNDS: usize = 2_000 / ROUND;
 const SOAKS: usize = 5;
 
 fn main() {
-    let arguments = std::env::args().skip(1);
-    let soaks = arguments.filter_map(|word| word.parse().ok()).next();
-    let soaks = soaks.unwrap_or(SOAKS);
+    let asked = std::env::args().find_map(|word| word.parse().ok());
+    let soaks = asked.unwrap_or(SOAKS);
     let model = ModelServer::start(script(ROUNDS * soaks)).unwrap();
     let gateway = GatewayProcess::start(&model.url(), &["--max-cost-usd", "1000000"]);
     let (socket, token) = (gateway.socket(), gateway.token().to_owned());

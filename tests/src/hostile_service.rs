@@ -158,7 +158,7 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             Play::Stall(raw) => {
                 stream.write_all(&raw)?;
                 // Until the gateway has had enough.
-                stream.read(&mut [0])?;
+                let _more = stream.read(&mut [0])?;
                 return Ok(());
             }
             Play::Endless(first, again) => {

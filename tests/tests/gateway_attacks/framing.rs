@@ -164,9 +164,8 @@ fn body_without_one_plain_length_is_refused() {
     ] {
         stage.breaks_off(name, raw, status);
     }
-    for (name, raw) in [("a byte too large", with("content-length: 33554433", ""))] {
-        stage.refuses(name, raw, 413, "request_too_large");
-    }
+    let large = with("content-length: 33554433", "");
+    stage.refuses("a byte too large", large, 413, "request_too_large");
     let far = with("content-length: 18446744073709551614", "");
     stage.breaks_off("far too large", far, 431);
     stage.end();

@@ -7,6 +7,8 @@ use crate::model::{Cost, Usage};
 use super::text::cut;
 
 const SUMMARY_CHARS: usize = 200;
+/// Of an id or a name: the agent chooses them, and they are kept.
+const NAME_CHARS: usize = 200;
 
 /// The parts of a `usage` that were read by the model.
 pub const INPUT_TOKENS: [&str; 3] = [
@@ -99,8 +101,9 @@ pub fn blocks(content: &Value) -> &[Value] {
     content.as_array().map_or(&[], Vec::as_slice)
 }
 
-pub fn owned(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
+/// Returns an id or a name, cut to 200 characters.
+pub fn name(value: &Value) -> Option<String> {
+    value.as_str().map(|text| cut(text, NAME_CHARS))
 }
 
 /// Returns a count that may be written as a fraction; what is no count is 0.

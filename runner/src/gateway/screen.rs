@@ -97,7 +97,10 @@ pub struct Ask {
 ///
 /// The [`Refusal`] to answer with: not JSON, no model, or something that the service would run.
 pub fn screen(body: &[u8], server_tools: ServerTools) -> Result<Ask, Refusal> {
-    let body: Body = serde_json::from_slice(body)
+    // What is passed over is not held against UTF-8, and whoever mends it may read other keys.
+    let body = std::str::from_utf8(body)
+        .map_err(|cause| Refusal::invalid(format!("the body is not UTF-8: {cause}")))?;
+    let body: Body = serde_json::from_str(body)
         .map_err(|cause| Refusal::invalid(format!("the body is no messages request: {cause}")))?;
     if server_tools == ServerTools::Refused
         && let Some(what) = body.server_side()
@@ -327,6 +330,15 @@ mod tests {
             "the body is no messages request: duplicate field `tools` at line 1 column 31"
         );
         assert_eq!(Err(message(escaped)), refusal("web_fetch_1"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_wherever_they_are() {
+        let body = b"{\"model\":\"m\",\"metadata\":{\"us\xffer\":1}}";
+        assert_eq!(
+            screen(body, ServerTools::Refused).unwrap_err().message,
+            "the body is not UTF-8: invalid utf-8 sequence of 1 bytes from index 28"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use autoclave_runner::marker::DEFAULT_IMAGE;
 use regex::Regex;
@@ -21,7 +22,8 @@ fn recipes() -> Vec<(String, String)> {
     for folder in [
         ".ci",
         ".github",
-        "fuzz",
+        "fuzz/Cargo.toml",
+        "fuzz/run",
         "sandbox-images",
         "tests/run",
         "docker-compose.yml",
@@ -33,9 +35,8 @@ fn recipes() -> Vec<(String, String)> {
         .into_iter()
         .filter_map(|path| {
             let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
-            let is_data = name.starts_with("fuzz/corpus") || name.starts_with("fuzz/artifacts");
-            let text = std::fs::read_to_string(&path).ok()?;
-            (!is_data && !name.ends_with(".md")).then(|| (name.to_owned(), text))
+            let is_recipe = !name.ends_with(".md") && !name.ends_with(".lock");
+            is_recipe.then(|| (name.to_owned(), std::fs::read_to_string(&path).unwrap()))
         })
         .collect();
     for needed in ["sandbox-images/build", "tests/run", ".ci/run"] {
@@ -54,42 +55,65 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// What a line may not do, unless it also matches the second pattern.
+const RULES: [(&str, &str, &str); 8] = [
+    (
+        r"^FROM |^ARG [A-Z]+=[a-z0-9./-]+:",
+        r"^FROM \$\{?[a-zA-Z_]+\}?( AS \w+)?$|@sha256:[0-9a-f]{64}( AS \w+)?$",
+        "an image without its digest",
+    ),
+    (
+        r"(curl|wget)\b.*\|\s*(ba|da|z)?sh\b|\b(sh|bash)\b.*<\(\s*(curl|wget)",
+        NEVER,
+        "a script of the network is run as it comes",
+    ),
+    (r"[:@]latest\b", NEVER, "whatever is the latest"),
+    (
+        r"\bnpm (install|i|add)\b",
+        r"@[0-9$]|\\$",
+        "an npm package of any version",
+    ),
+    (
+        r"\bcargo install\b",
+        r"--locked --version",
+        "a program of any version, or of any dependencies",
+    ),
+    (
+        r"\bpip install [a-z]",
+        r"==",
+        "a Python package of any version",
+    ),
+    (
+        r"^-?\s*uses: ",
+        r"@[0-9a-f]{40}\b",
+        "an action by a name that can move",
+    ),
+    (
+        r"^image: [a-z0-9./-]+(:|$)",
+        r"@sha256:[0-9a-f]{64}$|autoclave/",
+        "an image without its digest",
+    ),
+];
+const NEVER: &str = r"[^\s\S]";
+
+static COMPILED: LazyLock<Vec<(Regex, Regex, &str)>> = LazyLock::new(|| {
+    let compiled = RULES.iter().map(|(what, unless, why)| {
+        let [what, unless] = [what, unless].map(|pattern| Regex::new(pattern).unwrap());
+        (what, unless, *why)
+    });
+    compiled.collect()
+});
+
 /// Returns what is wrong with a line of a recipe.
 fn loose(line: &str) -> Vec<&'static str> {
     let code = line.trim_start();
-    if code.starts_with('#') && !code.starts_with("#!") || code.starts_with("//") {
+    if code.starts_with('#') || code.starts_with("//") {
         return Vec::new();
     }
-    let matches = |pattern: &str| Regex::new(pattern).unwrap().is_match(code);
-    let mut found = Vec::new();
-    if matches(r"^(FROM|ARG [A-Z]+=)") {
-        let is_stage = matches(r"^FROM \$\{?[a-zA-Z_]+\}?( AS \w+)?$");
-        let names_image = matches(r"^FROM ") || matches(r"^ARG [A-Z]+=[a-z0-9./-]+:");
-        if names_image && !is_stage && !matches(r"@sha256:[0-9a-f]{64}( AS \w+)?$") {
-            found.push("an image without its digest");
-        }
-    }
-    if matches(r"(curl|wget)\b.*\|\s*(ba|da|z)?sh\b")
-        || matches(r"\b(sh|bash)\b.*<\(\s*(curl|wget)")
-    {
-        found.push("a script of the network is run as it comes");
-    }
-    if matches(r"[:@]latest\b") {
-        found.push("whatever is the latest");
-    }
-    if matches(r"\bnpm (install|i|add)\b") && !matches(r"@[0-9$]") && !code.ends_with('\\') {
-        found.push("an npm package of any version");
-    }
-    if matches(r"\bcargo install\b") && !(matches("--locked") && matches("--version")) {
-        found.push("a program of any version, or of any dependencies");
-    }
-    if matches(r"\bpip install [a-z]") && !matches("==") {
-        found.push("a Python package of any version");
-    }
-    if matches(r"^\s*-?\s*uses: ") && !matches(r"@[0-9a-f]{40}\b") {
-        found.push("an action by a name that can move");
-    }
-    found
+    let broken = COMPILED
+        .iter()
+        .filter(|(what, unless, _)| what.is_match(code) && !unless.is_match(code));
+    broken.map(|(.., why)| *why).collect()
 }
 
 #[test]
@@ -119,10 +143,12 @@ fn what_is_loose_is_found() {
         ("RUN curl -fsSL https://example.org/install | sh", 1),
         ("bash <(curl https://example.org/install)", 1),
         ("    image: autoclave/autoclave:latest", 1),
+        ("    image: autoclave/claude-code:2.1.197", 0),
         ("npm install --prefix x left-pad", 1),
         ("npm install --prefix x left-pad@1.3.0", 0),
         ("cargo install cargo-deny", 1),
         ("cargo install cargo-deny --locked --version 0.20.2", 0),
+        ("      image: debian:bookworm", 1),
         ("pip install pytest", 1),
         ("pip install pytest==8.4.2", 0),
         ("      - uses: actions/checkout@v4", 1),

@@ -259,8 +259,8 @@ pub(super) mod tests {
         long.set_size(1 << 40);
         long.set_cksum();
         let mut given = 0;
-        let endless = std::io::repeat(b'n');
-        let endless = io::Read::by_ref(&mut long.as_bytes().as_slice()).chain(endless);
+        let header = long.as_bytes().as_slice();
+        let endless = header.chain(io::repeat(b'n'));
         let counted = Counting {
             archive: endless,
             given: &mut given,

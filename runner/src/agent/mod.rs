@@ -4,6 +4,9 @@
 //! touch the host.
 
 mod denial;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod launch;
 mod lines;
 mod outcome;

@@ -9,6 +9,8 @@ use super::text::cut;
 const SUMMARY_CHARS: usize = 200;
 /// The longest path that a system call takes; see path_resolution(7).
 const PATH_CHARS: usize = 4096;
+/// Of an id or a name: the agent chooses them, and they are kept.
+const NAME_CHARS: usize = 200;
 
 /// The parts of a `usage` that were read by the model.
 pub const INPUT_TOKENS: [&str; 3] = [
@@ -108,8 +110,9 @@ pub fn blocks(content: &Value) -> &[Value] {
     content.as_array().map_or(&[], Vec::as_slice)
 }
 
-pub fn owned(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
+/// Returns an id or a name, cut to 200 characters.
+pub fn name(value: &Value) -> Option<String> {
+    value.as_str().map(|text| cut(text, NAME_CHARS))
 }
 
 /// Returns a count that may be written as a fraction; what is no count is 0.

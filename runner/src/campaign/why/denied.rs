@@ -142,6 +142,7 @@ markers:
             overlay: Ability::Works,
             landlock_abi: 7,
             seccomp: Ability::Works,
+            identity: Ability::Works,
             cgroup: true,
         };
         let request = PlanRequest {

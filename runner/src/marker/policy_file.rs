@@ -353,7 +353,7 @@ mod tests {
                 text.extend(paths.iter().map(|paths| format!("{key}: {}\n", list(paths))));
             }
             let widens = |path: &&str| !base.shows(Path::new(path));
-            let is_wider = read.iter().flatten().any(|path| widens(path));
+            let is_wider = read.iter().flatten().any(widens);
             match parse("p.yaml", &text) {
                 Err(problems) => {
                     let told = problems.to_string();

@@ -64,7 +64,7 @@ impl Stage {
                 without: without.clone(),
             };
             let sandbox: Box<dyn Sandbox> = Box::new(ProcessSandbox::new(&options)?);
-            Ok((sandbox, probe(state, &without)))
+            Ok((sandbox, probe(state, state, &without)))
         };
         let (sandbox, capabilities) = match row {
             Row::Sealed => process(Vec::new())?,
@@ -171,6 +171,7 @@ fn of_an_engine() -> HostCapabilities {
         overlay: Ability::Works,
         landlock_abi: u32::MAX,
         seccomp: Ability::Works,
+        identity: Ability::Works,
         cgroup: true,
     }
 }

@@ -241,12 +241,14 @@ impl Pair {
 
     fn told(&self, world: &World, why: &str, errno: i32) -> String {
         let path = String::from_utf8_lossy(&self.path);
+        let kernel = if errno == 0 {
+            "done".to_owned()
+        } else {
+            Errno::from_raw(errno).to_string()
+        };
         let answer = format!(
-            "{why}: `{}` of {path:?}; model: {} (layer {:?}); kernel: {}",
-            self.operation,
-            self.decision,
-            self.decision.layer,
-            Errno::from_raw(errno)
+            "{why}: `{}` of {path:?}; model: {} (layer {:?}); kernel: {kernel}",
+            self.operation, self.decision, self.decision.layer,
         );
         context(world, &answer)
     }

@@ -40,7 +40,10 @@ fn main() -> io::Result<()> {
                 println!("0");
                 if !keeps {
                     undo().map_err(|error| {
-                        let what = format!("could not undo `{operation}` of {path:?}: {error}");
+                        let what = format!(
+                            "could not undo `{operation}` of `{}`: {error}",
+                            path.display()
+                        );
                         io::Error::new(error.kind(), what)
                     })?;
                 }
@@ -243,10 +246,7 @@ fn real(path: &Path) -> PathBuf {
 
 /// Returns a name beside `path` that nothing has.
 fn sibling(path: &Path) -> PathBuf {
-    let mut name = path
-        .file_name()
-        .map(OsStr::to_owned)
-        .unwrap_or_else(OsString::new);
+    let mut name = path.file_name().map_or_else(OsString::new, OsStr::to_owned);
     name.push(".other");
     path.with_file_name(name)
 }

@@ -58,8 +58,9 @@ fn is_host(word: &str, around: &Surroundings<'_>) -> bool {
     if word.contains('/') || word.starts_with(['.', '~']) {
         return false;
     }
-    let is_there = RepoPath::try_from(word).is_ok_and(|path| (around.is_there)(&path))
-        || around.here.join(word).symlink_metadata().is_ok();
+    let is_there = [around.root, around.here]
+        .iter()
+        .any(|folder| is_there(&folder.join(word), around));
     let (name, port) = word.rsplit_once(':').unwrap_or((word, ""));
     let has_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let is_named = !name.is_empty()
@@ -116,23 +117,25 @@ fn path(word: &str, around: &Surroundings<'_>) -> Result<Subject, String> {
     }
     let from_root = plain(&around.root.join(word));
     let from_here = plain(&around.here.join(word));
-    let is_there = |path: &Path| {
-        let relative = path.strip_prefix(around.root).ok();
-        let path = relative.and_then(RepoPath::from_relative);
-        path.is_some_and(|path| (around.is_there)(&path))
-    };
     let is_from_here = word.starts_with('.')
         && word
             .split('/')
             .next()
             .is_some_and(|first| first == "." || first == "..");
     Ok(
-        if is_from_here || (!is_there(&from_root) && is_there(&from_here)) {
+        if is_from_here || (!is_there(&from_root, around) && is_there(&from_here, around)) {
             at(&from_here, around)
         } else {
             at(&from_root, around)
         },
     )
+}
+
+/// Says whether there is anything of the repository at an absolute path.
+fn is_there(path: &Path, around: &Surroundings<'_>) -> bool {
+    let relative = path.strip_prefix(around.root).ok();
+    let path = relative.and_then(RepoPath::from_relative);
+    path.is_some_and(|path| (around.is_there)(&path))
 }
 
 /// Returns what an absolute path is: of the checkout, of the sandbox's workspace, or of the machine.

@@ -16,6 +16,7 @@ mod places;
 mod probe;
 mod proof;
 mod remains;
+mod removal;
 mod run_folder;
 mod seccomp;
 mod skeleton;
@@ -94,7 +95,7 @@ impl Shared {
 pub fn sweep(state: &Path, run_label: &str) -> bool {
     let folder = state.join(run_label);
     let are_groups_gone = cgroup::Cgroup::sweep(run_label);
-    layer::remove_tree(&folder);
+    removal::remove_tree(&folder);
     are_groups_gone && !folder.exists()
 }
 

@@ -35,8 +35,8 @@ fn recipes() -> Vec<(String, String)> {
         .into_iter()
         .filter_map(|path| {
             let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
-            let is_recipe = !name.ends_with(".md") && !name.ends_with(".lock");
-            is_recipe.then(|| (name.to_owned(), std::fs::read_to_string(&path).unwrap()))
+            let is_prose = path.extension().is_some_and(|extension| extension == "md");
+            (!is_prose).then(|| (name.to_owned(), std::fs::read_to_string(&path).unwrap()))
         })
         .collect();
     for needed in ["sandbox-images/build", "tests/run", ".ci/run"] {

@@ -1,7 +1,5 @@
 //! A run whose folder cannot be written stops, says so, and goes on when it can.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

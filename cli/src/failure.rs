@@ -3,10 +3,17 @@
 use autoclave_runner::campaign::CampaignError;
 use autoclave_runner::ledger::LedgerError;
 use autoclave_runner::repo::RepoError;
+use autoclave_runner::sandbox::SandboxError;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::sandbox_hint;
+
+/// Says whether a file could not be written for what its disk is, not for what it is itself.
+fn is_of_the_disk(cause: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&cause.kind())
+}
 
 impl From<CampaignError> for Failure {
     fn from(error: CampaignError) -> Self {
@@ -38,6 +45,12 @@ impl From<CampaignError> for Failure {
                 Exit::UsageLimitOrInfrastructure,
                 Some(
                     "When the container engine works again (`docker info`), `autoclave run` goes on where this stopped.",
+                ),
+            ),
+            CampaignError::Sandbox(SandboxError::Io { cause, .. }) if is_of_the_disk(cause) => (
+                Exit::RepositoryOrLedger,
+                Some(
+                    "The state directory (AUTOCLAVE_STATE_DIR) must be writable and its disk not full; then `autoclave run` goes on where this stopped.",
                 ),
             ),
             CampaignError::Sandbox(cause) => {

@@ -533,7 +533,7 @@ impl Workshop {
             timeout: step.timeout,
             cancel: cancel.clone(),
         };
-        let finished = self.execute(role, execution, &mut output).await?;
+        let finished = self.to_its_end(role, execution, &mut output).await?;
         if !finished.exit.is_success() {
             let how = super::measure::describe(finished.exit, step.timeout);
             let place = match backend {

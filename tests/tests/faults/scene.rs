@@ -180,9 +180,17 @@ impl Scene {
         run
     }
 
+    /// Waits until the command of a step is running.
     #[track_caller]
     pub fn wait_for(&self, step: Step) {
         self.wait_for_event(|event| step.is_shown_by(event));
+        let script = format!("{}.sh", step.cue());
+        wait_until("its command runs", || self.is_running(&script));
+    }
+
+    /// Says whether a process has `word` in its arguments.
+    pub fn is_running(&self, word: &str) -> bool {
+        self.processes().iter().any(|words| words.contains(word))
     }
 
     /// Waits until the newest run has told an event for which `holds` is true.
@@ -311,8 +319,9 @@ impl Scene {
                 serde_json::from_str::<Value>(line).unwrap();
             }
         }
-        for command in ["status", "results"] {
-            self.stage.autoclave(&[command, "--json"]).expect(0).json();
+        for command in [&["status"][..], &["results", "-m", "smaller"]] {
+            let command = [command, &["--json"]].concat();
+            self.stage.autoclave(&command).expect(0).json();
         }
         self.before.assert_unchanged(&self.stage.repo());
     }

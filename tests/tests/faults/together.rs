@@ -152,15 +152,14 @@ fn three_markers_side_by_side_never_measure_at_the_same_time(setup: Setup) {
 fn whoever_waits_to_measure_says_for_whom_and_can_be_interrupted(setup: Setup) {
     let mut scene = three(setup, "");
     let first = scene.held_at(Step::Measure);
-    for with in [Signal::SIGINT, Signal::SIGTERM] {
+    for (with, times) in [(Signal::SIGINT, 1), (Signal::SIGTERM, 2)] {
         let second = scene.start(&["run", "-m", OTHERS[0]]);
         wait_until("it waits", || {
             let events = events_of(&scene, OTHERS[0]);
             let waits = events
                 .iter()
                 .filter(|event| event["event"] == "waiting_for_turn");
-            let mut waits = waits.map(|event| event["pid"].clone());
-            waits.next_back() == Some(first.id().into())
+            waits.filter(|event| event["pid"] == first.id()).count() == times
         });
         let measured = |event: &Value| {
             ["guard_started", "baseline_reading"]

@@ -34,6 +34,10 @@ impl From<CampaignError> for Failure {
                     "`autoclave run --new` starts a run of its own; the broken one stays to be looked at.",
                 ),
             ),
+            CampaignError::Repo(RepoError::NoSuchCommit { .. }) => (
+                Exit::RepositoryOrLedger,
+                Some("Where an unfinished run stands on it, `autoclave run --new` starts another."),
+            ),
             CampaignError::Repo(_) => (Exit::RepositoryOrLedger, None),
             CampaignError::Conflict { .. } => (
                 Exit::RepositoryOrLedger,

@@ -23,7 +23,7 @@ const GOES_ON: &str = "then `autoclave run` goes on where this stopped.";
 /// Runs on a disk at `$2` that is enlarged by `$4` KiB whenever it is full, then on one that is
 /// read-only.
 const SCRIPT: &str = r#"
-mkdir -p "$2" && cp -a "$2/." "$1/content" || exit 97
+mkdir -m 700 -p "$2" && cp -a "$2/." "$1/content" || exit 97
 size=$(($3 + $(du -sk "$1/content" | cut -f1)))
 mount -t tmpfs -o mode=700,size=${size}k none "$2" && cp -a "$1/content/." "$2" || exit 99
 for _ in $(seq 60); do
@@ -76,12 +76,7 @@ fn on_a_small_disk(place: &str, kib: u32, more: u32, often: usize) -> Small {
     assert_eq!(ends.len(), 2, "{codes}{errors}");
     assert!(ends[0].ends_with(" 0"), "{codes}{errors}");
     assert_eq!(ends[1], "read-only 6", "{errors}");
-    for words in [
-        "No space left on device (os error 28)",
-        "Read-only file system (os error 30)",
-    ] {
-        assert!(errors.contains(words), "{errors}");
-    }
+    assert!(errors.contains("Read-only file system"), "{errors}");
     assert_eq!(toy.leftovers(), Vec::<String>::new());
     Small { toy, saved, errors }
 }
@@ -124,7 +119,10 @@ fn a_full_object_database_stops_a_run_which_goes_on_when_there_is_room() {
     if !nix::unistd::geteuid().is_root() {
         return without_permission(&Toy::new());
     }
-    let Small { toy, saved, .. } = on_a_small_disk("repo/.git/objects", 4, 8, 1);
+    let Small { toy, saved, errors } = on_a_small_disk("repo/.git/objects", 4, 4, 2);
+    // libgit2 tells it where it can; else what it has not written is missed at once.
+    let told = ["No space left on device", "names no commit"];
+    assert!(told.iter().any(|words| errors.contains(words)), "{errors}");
     let after = saved.join("after");
     crate::scene::copy(&after, &toy.repo().join(".git/objects"));
     let run = toy.run_folders().remove(0);

@@ -73,7 +73,7 @@ fn base_that_is_on_no_branch_any_more_is_still_there_for_a_resume(setup: Setup) 
     put_config_back(&mut scene, &config.unwrap());
     scene.goes_on(&[CANCELLED]);
     // Who cleans up gives the base free as well.
-    scene.stage.autoclave(&["clean", "--all"]).expect(0);
+    scene.stage.autoclave(&["clean", "--kept"]).expect(0);
     assert_eq!(scene.stage.git(&["for-each-ref", "refs/autoclave"]), "");
 }
 

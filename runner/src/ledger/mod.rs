@@ -254,7 +254,7 @@ mod tests {
             for length in 0..=bytes.len() {
                 let text = [&bytes[..length], hole].concat();
                 std::fs::write(&path, &text).unwrap();
-                let whole = bytes[..length].iter().filter(|b| **b == b'\n').count();
+                let whole = bytes[..length].split(|b| *b == b'\n').count() - 1;
                 assert_eq!(read(&path).unwrap(), records()[..whole], "{length}");
                 // Opening syncs, which takes its time.
                 if length > 0 && bytes[length - 1] != b'\n' {

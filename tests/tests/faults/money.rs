@@ -91,10 +91,10 @@ fn money_of_a_session_with_the_real_agent_is_counted_once_however_often_it_is_ki
         cost > 0.0 && (cost - sum("cost_usd")).abs() < 1e-6,
         "{cost} of {audit}"
     );
-    assert_eq!(
-        experiment["input_tokens"].as_f64().unwrap(),
-        sum("input_tokens")
-    );
+    let tokens = lines
+        .iter()
+        .map(|line| line["input_tokens"].as_u64().unwrap());
+    assert_eq!(experiment["input_tokens"], tokens.sum::<u64>());
     assert_eq!(stage.verdicts("smaller"), [KEEP]);
     // Both killed sessions had asked before they were killed.
     assert!(lines.len() >= 4, "{audit}");

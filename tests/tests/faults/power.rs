@@ -3,7 +3,7 @@
 //! Every prefix of a ledger is read in `ledger/mod.rs`; here the binary is run on those that differ.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use e2e::stage::Setup;
 use serde_json::Value;
@@ -65,12 +65,6 @@ impl Finished {
                 });
             assert!(is_told, "{what}: {command}: {seen}");
         }
-        let decided = "\"record\":\"experiment_decided\"";
-        let kept = self
-            .lines(whole)
-            .iter()
-            .filter(|line| line.contains(decided))
-            .count();
         self.scene.stage.autoclave(&RUN).expect(0);
         let runs = self.scene.runs();
         assert_eq!(runs.len(), 1, "{what}");
@@ -88,23 +82,10 @@ impl Finished {
             copy(&runs[0], &self.run);
             fs::remove_dir_all(&runs[0]).unwrap();
         }
-        assert_eq!(
-            self.scene.stage.verdicts("smaller"),
-            [KEEP],
-            "{what}: {kept}"
-        );
+        assert_eq!(self.scene.stage.verdicts("smaller"), [KEEP], "{what}");
         let table = fs::read_to_string(self.run.join("results.tsv")).unwrap();
         assert_eq!(table.lines().count(), 2, "{what}: {table}");
         assert_eq!(self.scene.leftovers(), Vec::<String>::new(), "{what}");
-    }
-
-    #[expect(clippy::unused_self, reason = "it is about this run's ledger")]
-    fn lines(&self, text: &[u8]) -> Vec<String> {
-        let text = String::from_utf8_lossy(text);
-        let lines = text
-            .split_inclusive('\n')
-            .filter(|line| line.ends_with('\n'));
-        lines.map(str::to_owned).collect()
     }
 }
 
@@ -117,13 +98,17 @@ fn any_part_of_a_ledger_goes_on_to_the_same_end(setup: Setup) {
     for (line, end) in ends.iter().enumerate() {
         run.goes_on_with(&ledger[..end - 1], &format!("line {line} without its end"));
         if line + 1 < ends.len() {
-            run.goes_on_with(&ledger[..*end], &format!("up to line {line}"));
             let hole = [&ledger[..*end], &[0; 512]].concat();
             run.goes_on_with(&hole, &format!("a hole after line {line}"));
-            run.goes_on_with(&ledger[..=*end], &format!("a byte after line {line}"));
         }
     }
+    run.goes_on_with(b"", "nothing");
+    run.goes_on_with(&ledger[..=ends[2]], "a byte after what was started");
+    run.goes_on_with(&ledger[..ends[3]], "up to what was decided");
 }
+
+/// What reached the disk of a file's bytes.
+type Part = fn(&[u8]) -> Vec<u8>;
 
 fn any_part_of_the_files_beside_the_ledger_is_enough(setup: Setup) {
     let mut run = Finished::new(setup);
@@ -134,37 +119,37 @@ fn any_part_of_the_files_beside_the_ledger_is_enough(setup: Setup) {
         .rposition(|b| *b == b'\n')
         .unwrap()
         + 1;
-    for name in [
+    let names = [
         "events.jsonl",
         "results.tsv",
         "ideas.md",
         "plan.json",
         "marker.yaml",
-    ] {
-        let whole = fs::read(run.saved.join(name)).unwrap();
-        let half = &whole[..whole.len() / 2];
-        let torn = [half, &[0; 700], b"}\n"].concat();
-        for part in [&[][..], half, &torn, &[0; 4096]] {
-            fs::write(run.saved.join(name), part).unwrap();
-            run.goes_on_with(
-                &ledger[..unclosed],
-                &format!("{name} of {} bytes", part.len()),
-            );
-            let events = fs::read_to_string(run.run.join("events.jsonl")).unwrap();
-            let mut told = 0;
-            for (line, seq) in events.lines().zip(1..) {
-                let event: Value = serde_json::from_str(line).unwrap();
-                assert_eq!(event["seq"], seq, "{name}");
-                told += u32::from(event["event"] == "decided");
-            }
-            assert_eq!(told, 1, "{name}: the verdict is told once");
+    ];
+    let whole = names.map(|name| fs::read(run.saved.join(name)).unwrap());
+    let parts: [Part; 4] = [
+        |_| Vec::new(),
+        |whole| whole[..whole.len() / 2].to_owned(),
+        |whole| [&whole[..whole.len() / 2], &[0; 700], b"}\n"].concat(),
+        |_| vec![0; 4096],
+    ];
+    for (number, part) in parts.iter().enumerate() {
+        for (name, whole) in names.iter().zip(&whole) {
+            fs::write(run.saved.join(name), part(whole)).unwrap();
         }
-        fs::write(run.saved.join(name), whole).unwrap();
-        if name == "events.jsonl" {
-            continue;
+        run.goes_on_with(&ledger[..unclosed], &format!("part {number} of the files"));
+        let events = fs::read_to_string(run.run.join("events.jsonl")).unwrap();
+        let mut told = 0;
+        for (line, seq) in events.lines().zip(1..) {
+            let event: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(event["seq"], seq, "part {number}");
+            told += u32::from(event["event"] == "decided");
         }
-        // What is only ever written anew needs no more than a look.
-        assert!(Path::new(&run.run).join(name).exists(), "{name}");
+        assert_eq!(told, 1, "part {number}: the verdict is told once");
+        // Both are written anew, as they were.
+        for (name, whole) in names.iter().zip(&whole).skip(1).take(2) {
+            assert_eq!(fs::read(run.run.join(name)).unwrap(), *whole, "{name}");
+        }
     }
 }
 

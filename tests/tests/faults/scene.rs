@@ -104,9 +104,10 @@ impl Scene {
     /// experiments its brief lists; with the configuration as `change` makes it.
     pub fn with(setup: Setup, agent: &str, change: impl FnOnce(String) -> String) -> Self {
         // Seen by sandboxes, which have a /tmp of their own, and by ordinary users.
-        let place = match geteuid().is_root() {
-            true => PathBuf::from("/srv"),
-            false => autoclave().with_file_name(""),
+        let place = if geteuid().is_root() {
+            PathBuf::from("/srv")
+        } else {
+            autoclave().with_file_name("")
         };
         let cues = tempfile::tempdir_in(place).unwrap();
         fs::set_permissions(cues.path(), fs::Permissions::from_mode(0o755)).unwrap();

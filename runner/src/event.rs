@@ -202,6 +202,11 @@ pub enum EventKind {
         reason: String,
         until_ms: i64,
     },
+    /// Another run measures, and measurements of one machine never overlap.
+    WaitingForTurn {
+        /// The process that measures; `None` in the instant before it has said so.
+        pid: Option<u32>,
+    },
     RunFinished {
         run: RunId,
         reason: FinishReason,

@@ -217,7 +217,7 @@ fn an_agent_that_did_nothing_leaves_no_candidate() {
         [Verdict::Discard(DiscardReason::AgentFailed)]
     );
     assert_eq!(seen.experiments()[0].commit, None);
-    assert_eq!(lab.git(&["for-each-ref", "refs/autoclave"]), "");
+    assert_eq!(lab.git(&["for-each-ref", "refs/autoclave/*/0*"]), "");
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Campaign<'_> {
         let mut attempt = Attempt {
             number,
             folder: self.folder.experiment(number)?,
-            usage: Usage::default(),
+            usage: std::mem::take(&mut self.lost),
             denied: 0,
             denials: Vec::new(),
             summary: String::new(),
@@ -202,6 +202,8 @@ impl Campaign<'_> {
                 let detail = nothing_taken(&attempt.dropped);
                 return Ok(Ending::discard(DiscardReason::NoChange, detail));
             };
+            // Until the verdict, or until the agent works again.
+            let _turn = self.workshop.turn(&mut self.emitter, &self.cancel).await?;
             let candidate = self.workshop.measured(&self.base, &commit).await?;
             match self.guards(attempt, &candidate).await? {
                 Gated::Passed => {

@@ -8,6 +8,7 @@
 
 mod admit;
 mod audit;
+mod audited;
 mod client;
 mod credential;
 mod credential_file;
@@ -56,6 +57,7 @@ use self::screen::ServerTools;
 use crate::model::Cost;
 
 pub use self::audit::AuditTo;
+pub use self::audited::audited;
 pub use self::credential::{Credential, CredentialError, CredentialKind};
 pub use self::credential_file::{CredentialFile, CredentialFileError};
 pub use self::lease::{Lease, reach};

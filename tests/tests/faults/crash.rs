@@ -1,7 +1,5 @@
 //! A run that is killed between any two changes to the disk goes on as if nothing had happened.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Mutex;

@@ -1,7 +1,5 @@
 //! What goes wrong with a container engine has a name, costs no verdict, and leaves nothing behind.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs;
 use std::process::{Child, Output};
 use std::sync::Arc;

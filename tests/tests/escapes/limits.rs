@@ -1,0 +1,1 @@
+//! How much of the machine one command may use.

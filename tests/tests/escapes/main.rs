@@ -1,0 +1,20 @@
+//! What a hostile command does to the machine: every attack is refused, on everything that contains.
+//!
+//! An attack is a function of one static program (`programs/`), which needs nothing but itself. A
+//! case names one with its argument, and what each row of the table must answer. The same program
+//! plays it three times: unconfined, where it must get through; where it makes sense, inside with an
+//! argument that is allowed, and then it must get through too; and inside against a canary, which
+//! must come out as it was.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod canary;
+mod case;
+mod document;
+mod filesystem;
+mod limits;
+mod measured;
+mod place;
+mod play;
+mod program;
+mod row;

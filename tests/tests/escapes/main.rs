@@ -11,10 +11,17 @@
 mod canary;
 mod case;
 mod document;
+mod environment;
 mod filesystem;
+mod filter;
+mod kernel;
 mod limits;
+mod listeners;
 mod measured;
+mod network;
 mod place;
 mod play;
+mod processes;
 mod program;
 mod row;
+mod victim;

@@ -19,6 +19,13 @@ struct attack {
 /* The last of each array has no name. */
 extern const struct attack filesystem_attacks[];
 extern const struct attack limits_attacks[];
+extern const struct attack network_attacks[];
+extern const struct attack process_attacks[];
+extern const struct attack kernel_attacks[];
+extern const struct attack environment_attacks[];
+
+/* Is somebody outside, until standard input ends; see processes_victim.c. */
+int be_victim(void);
 
 /* Ends an attack: `call` has just been refused, for the reason that errno holds. */
 int refused_at(const char *call);

@@ -4,10 +4,16 @@
 //! `programs/kernel_calls.c`. So capabilities, namespaces and missing parts of the kernel hide nothing,
 //! and nothing happens to the machine where the control, without a sandbox, gets through.
 
+use autoclave_policies::{
+    ArgOp, ArgTest, ArgWidth, Sockets, SyscallRule, denied_among_host_processes, denied_syscalls,
+    denied_without_network_namespace,
+};
+use nix::errno::Errno;
+
 use crate::case::Outcome::{Denied, Harmless};
 use crate::case::{Case, Group};
 use crate::place::Surroundings;
-use crate::row::LANDLOCK;
+use crate::row::{LANDLOCK, Row};
 
 crate::on_each_row!(crate::filter::GROUP);
 
@@ -182,3 +188,96 @@ const CASES: &[Case] = &[
     shared("sched_setparam 1"),
     shared("sched_setattr 1"),
 ];
+
+/// Returns the rules that a row has in force, in order.
+fn rules(row: Row) -> Vec<&'static SyscallRule> {
+    let own: Vec<_> = denied_syscalls().iter().collect();
+    if !row.is_landlock() {
+        return own;
+    }
+    denied_among_host_processes()
+        .iter()
+        .chain(denied_without_network_namespace(Sockets::Pairs))
+        .chain(own)
+        .collect()
+}
+
+/// Says whether `rule` meets a call that is written as in the cases.
+fn meets(rule: &SyscallRule, call: &str) -> bool {
+    let mut words = call.split(' ');
+    let name = words.next();
+    let arguments: Vec<u64> = words.map(number).collect();
+    let holds = |test: &ArgTest| {
+        let argument = arguments.get(usize::from(test.index)).copied();
+        let argument = match test.width {
+            ArgWidth::U32 => argument.unwrap_or(0) & u64::from(u32::MAX),
+            ArgWidth::U64 => argument.unwrap_or(0),
+        };
+        match test.op {
+            ArgOp::Equals(value) => argument == value,
+            ArgOp::Differs(value) => argument != value,
+            ArgOp::Masked { mask, value } => argument & mask == value,
+        }
+    };
+    name == Some(rule.name) && rule.condition.is_none_or(|it| it.all.iter().all(holds))
+}
+
+fn number(word: &str) -> u64 {
+    match (word.strip_prefix("0x"), word.strip_prefix('-')) {
+        (Some(digits), _) => u64::from_str_radix(digits, 16).unwrap(),
+        (None, Some(digits)) => digits.parse::<u64>().unwrap().wrapping_neg(),
+        (None, None) => word.parse().unwrap(),
+    }
+}
+
+#[test]
+fn every_rule_has_a_case_that_no_other_rule_denies() {
+    for row in [Row::SealedAsRoot, Row::LandlockAsRoot] {
+        let rules = rules(row);
+        let proven: Vec<&SyscallRule> = CASES
+            .iter()
+            .filter_map(|case| {
+                let met: Vec<_> = rules
+                    .iter()
+                    .filter(|rule| meets(rule, case.argument))
+                    .collect();
+                match met[..] {
+                    [one] => Some(*one),
+                    _ => None,
+                }
+            })
+            .collect();
+        // Without a network namespace the first rule leaves nothing to those about sockets.
+        let is_shadowed = |rule: &SyscallRule| row.is_landlock() && rule.name == "socket";
+        let unproven: Vec<_> = rules
+            .iter()
+            .filter(|rule| {
+                !proven.contains(*rule) && !(is_shadowed(rule) && rule.condition.is_some())
+            })
+            .collect();
+        assert!(unproven.is_empty(), "on {}: {unproven:#?}", row.words());
+    }
+}
+
+#[test]
+fn every_case_expects_what_the_first_rule_says_that_meets_it() {
+    for case in CASES {
+        for row in Row::ALL {
+            let rule = rules(row)
+                .into_iter()
+                .find(|rule| meets(rule, case.argument));
+            match (rule, case.expected_on(row)) {
+                (Some(rule), Denied(errno)) => {
+                    assert_eq!(
+                        format!("{:?}", Errno::from_raw(rule.errno)),
+                        errno,
+                        "{}",
+                        case.name
+                    );
+                }
+                (None, Harmless(_)) => {}
+                (rule, expected) => panic!("{}: {rule:?}, {expected:?}", case.name),
+            }
+        }
+    }
+}

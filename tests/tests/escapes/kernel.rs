@@ -69,7 +69,7 @@ const fn machine(name: &'static str, path: &'static str) -> Case {
     Case::denied(name, "open_to_write", path, "EACCES").control(ByRoot)
 }
 
-/// A device that no sandbox has.
+/// A device, or the like, that no sandbox has.
 const fn device(name: &'static str, path: &'static str) -> Case {
     Case::denied(name, "open_to_write", path, "ENOENT")
         .control(ByRoot)
@@ -160,30 +160,25 @@ const CASES: &[Case] = &[
     ipc("System V semaphores", "semaphores", "{key}"),
     ipc("System V messages", "messages", "{key}"),
     ipc("a POSIX message queue", "message_queue", "{queue}"),
+    ipc("remove a POSIX message queue", "remove_queue", "{queue}"),
     ipc("POSIX memory", "named_memory", "{queue}").on(LANDLOCK, Denied("EACCES")),
     // The machine.
     free("rename the host", "rename_host", "other"),
     roots("adjust the clock", "adjust_clock", ""),
     machine("core_pattern", "/proc/sys/kernel/core_pattern"),
     machine(
-        "the program that loads modules",
-        "/proc/sys/kernel/modprobe",
+        "the randomization of addresses",
+        "/proc/sys/kernel/randomize_va_space",
     ),
     machine(
         "what everybody may overcommit",
         "/proc/sys/vm/overcommit_memory",
     ),
     machine("forwarding of packets", "/proc/sys/net/ipv4/ip_forward"),
-    machine("the magic keys", "/proc/sysrq-trigger"),
+    machine("the caches of files", "/proc/sys/vm/drop_caches"),
     machine("whom the memory killer spares", "/proc/1/oom_score_adj"),
-    Case::denied("cgroups", "open_to_write", "{cgroup}", "ENOENT").control(ByRoot),
-    Case::denied(
-        "uevents",
-        "open_to_write",
-        "/sys/devices/system/cpu/uevent",
-        "ENOENT",
-    )
-    .control(ByRoot),
+    device("cgroups", "{cgroup}"),
+    device("uevents", "/sys/devices/system/cpu/uevent").on(CONTAINERS, Denied("EROFS EACCES")),
     device("the console", "/dev/console"),
     device("the kernel's messages", "/dev/kmsg"),
     device("file systems in user space", "/dev/fuse"),

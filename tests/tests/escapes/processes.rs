@@ -92,7 +92,17 @@ const CASES: &[Case] = &[
         "{victim} cwd",
     ),
     file("its program", "read_process", "{victim} exe"),
-    file("its descriptors", "list_process", "{victim} fd"),
+    file(
+        "the numbers of its descriptors",
+        "list_process",
+        "{victim} fd",
+    )
+    .on(&[Row::LandlockAsUser], LISTED),
+    file(
+        "what a descriptor is",
+        "follow_process",
+        "{victim} fd/{descriptor}",
+    ),
     file(
         "a file by its descriptor",
         "read_process",
@@ -205,6 +215,5 @@ const CASES: &[Case] = &[
     Case::denied("the helper's limits", "limit", "helper", "EPERM").control(With("{victim}")),
     Case::denied("signal the helper", "kill", "helper", "EPERM")
         .control(With("{victim}"))
-        .on(CONTAINERS, OWN_INIT)
-        .on(&[Row::SealedAsUser], OWN_INIT),
+        .on(CONTAINERS, OWN_INIT),
 ];

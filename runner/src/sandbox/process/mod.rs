@@ -16,7 +16,7 @@ mod probe;
 mod proof;
 mod remains;
 mod run_folder;
-mod seccomp;
+pub(super) mod seccomp;
 mod skeleton;
 mod slot;
 mod stack;

@@ -38,6 +38,7 @@ const struct attack kernel_attacks[] = {
     {"semaphores", semaphores},
     {"messages", messages},
     {"message_queue", message_queue},
+    {"remove_queue", remove_queue},
     {"named_memory", named_memory},
     {"rename_host", rename_host},
     {"adjust_clock", adjust_clock},

@@ -131,6 +131,9 @@ int message_queue(const char *name) {
     return mq_send(queue, "touched", 7, 0) < 0 ? refused_at("mq_timedsend") : 0;
 }
 
+/* Not mq_unlink(3), which makes another errno of the kernel's. */
+int remove_queue(const char *name) { return syscall(SYS_mq_unlink, name + 1) < 0 ? refused_at("mq_unlink") : 0; }
+
 int named_memory(const char *name) {
     int memory = shm_open(name, O_RDWR, 0);
     if (memory < 0)

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -141,38 +142,56 @@ static void unmap(struct place *place) {
     place->length = sizeof *v4;
 }
 
-/* Answers one caller, or one datagram. */
+/* Answers callers, or datagrams, until this process group ends. */
 static int serve(const struct place *place, int type) {
-    int served = socket(place->address.ss_family, type, 0);
+    int i, served = socket(place->address.ss_family, type, 0);
     char question[512];
     struct place caller;
     pid_t child;
-    if (served < 0 || bind(served, (const struct sockaddr *)&place->address, place->length) < 0)
-        return -1;
-    if (type == SOCK_STREAM && listen(served, 8) < 0)
+    /* An address of version 6 is not there at once. */
+    for (i = 0; bind(served, (const struct sockaddr *)&place->address, place->length) < 0; i++) {
+        if (errno != EADDRNOTAVAIL || i == 200)
+            return -1;
+        nanosleep(&(struct timespec){0, 5 * 1000 * 1000}, NULL);
+    }
+    if (type == SOCK_STREAM && listen(served, 64) < 0)
         return -1;
     child = fork();
-    if (child == 0) {
+    while (child == 0) {
         ssize_t length;
         caller.length = sizeof caller.address;
-        if (type == SOCK_STREAM)
-            _exit(accept(served, NULL, NULL) < 0);
+        if (type == SOCK_STREAM) {
+            close(accept(served, NULL, NULL));
+            continue;
+        }
         length = recvfrom(served, question, sizeof question, 0, (struct sockaddr *)&caller.address, &caller.length);
-        _exit(sendto(served, question, (size_t)length, 0, (struct sockaddr *)&caller.address, caller.length) < 0);
+        if (length > 0)
+            sendto(served, question, (size_t)length, 0, (struct sockaddr *)&caller.address, caller.length);
     }
     return child;
 }
 
-/* The kernel finishes addresses of version 6 a moment later. */
-static int is_routed(const struct place *place) {
-    const struct timespec moment = {0, 5 * 1000 * 1000};
-    int i, made = socket(place->address.ss_family, SOCK_DGRAM, 0);
-    for (i = 0; i < 400; i++) {
-        if (connect(made, (const struct sockaddr *)&place->address, place->length) == 0)
-            return close(made) == 0;
-        nanosleep(&moment, NULL);
+/* The kernel finishes addresses of version 6 a moment later: waits until both servers answer. */
+static int is_up(const struct place *place) {
+    const struct timeval patience = {0, 20 * 1000};
+    const struct sockaddr *address = (const struct sockaddr *)&place->address;
+    int answered[2] = {0, 0}, i;
+    for (i = 0; i < 200 && !(answered[0] && answered[1]); i++) {
+        char byte = 0;
+        int stream = socket(address->sa_family, SOCK_STREAM, 0);
+        int datagrams = socket(address->sa_family, SOCK_DGRAM, 0);
+        setsockopt(stream, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+        setsockopt(datagrams, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        if (connect(stream, address, place->length) == 0)
+            answered[0] = 1;
+        if (connect(datagrams, address, place->length) == 0 && send(datagrams, &byte, 1, 0) == 1)
+            answered[1] |= recv(datagrams, &byte, 1, 0) == 1;
+        close(stream);
+        close(datagrams);
+        if (!answered[0])
+            nanosleep(&(struct timespec){0, 5 * 1000 * 1000}, NULL);
     }
-    return 0;
+    return answered[0] && answered[1];
 }
 
 /* "ATTACK HOST PORT": where a new network can be made, makes one in which that address answers; then
@@ -190,10 +209,10 @@ int in_own_network(const char *argument) {
             return broken_at("socket");
         if (raise_loopback(netlink) != 0 || add_address(netlink, &place) != 0)
             return broken_at("RTM_NEWADDR");
-        if (!is_routed(&place))
-            return broken_at("connect");
         if (serve(&place, SOCK_STREAM) < 0 || serve(&place, SOCK_DGRAM) < 0)
             return broken_at("serve");
+        if (!is_up(&place))
+            return broken_at("reach the own servers");
     }
     for (attack = network_attacks; attack->name; attack++)
         if (strcmp(attack->name, name) == 0)

@@ -95,7 +95,8 @@ int be_victim(void) {
     shmctl(memory, IPC_RMID, NULL);
     semctl(semaphore, 0, IPC_RMID);
     msgctl(messages, IPC_RMID, NULL);
-    mq_unlink(name);
+    if (mq_unlink(name) < 0)
+        printf("its POSIX queue was removed\n");
     shm_unlink(name);
     return 0;
 }

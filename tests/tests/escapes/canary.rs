@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, PartialEq, Eq)]
 pub struct Canaries(BTreeMap<PathBuf, Entry>);
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     inode: u64,
     mode: u32,
@@ -58,7 +58,31 @@ impl Canaries {
 
     /// Returns what is not as it was, for people.
     pub fn changed_since(&self, folders: &[&Path]) -> Vec<String> {
-        let now = Self::of(folders);
+        self.differences(&Self::of(folders))
+    }
+
+    /// As [`changed_since`](Self::changed_since), but for modes, owners and times.
+    pub fn contents_changed_since(&self, folders: &[&Path]) -> Vec<String> {
+        self.bare().differences(&Self::of(folders).bare())
+    }
+
+    fn bare(&self) -> Self {
+        let bare = |entry: &Entry| Entry {
+            mode: 0,
+            owner: (0, 0),
+            modified: (0, 0),
+            changed: (0, 0),
+            ..entry.clone()
+        };
+        let entries = self.0.iter();
+        Self(
+            entries
+                .map(|(path, entry)| (path.clone(), bare(entry)))
+                .collect(),
+        )
+    }
+
+    fn differences(&self, now: &Self) -> Vec<String> {
         let paths = self.0.keys().chain(now.0.keys());
         let mut changed: Vec<String> = paths
             .filter(|path| self.0.get(*path) != now.0.get(*path))

@@ -38,6 +38,8 @@ pub enum Control {
     Same,
     /// The same attack with this argument: what it needs lies elsewhere, or is harmful, outside.
     With(&'static str),
+    /// The same, by whoever runs the tests: it takes root's rights.
+    ByRoot,
     /// Nobody can do it on any machine that tests run on: another attack and its argument, which
     /// must get through instead, and why.
     Instead(&'static str, &'static str, &'static str),
@@ -61,6 +63,15 @@ pub enum Reach {
     Agent,
     /// Of the real agent's session it would end, or take, too much.
     CommandOnly,
+}
+
+impl Group {
+    /// Returns the first attack that `row` leaves open, if there is one: then a canary's metadata
+    /// may change.
+    pub fn open_to_change(&self, row: Row) -> Option<&Case> {
+        let is_open = |case: &&Case| matches!(case.expected_on(row), Outcome::Open(_));
+        self.cases.iter().find(is_open)
+    }
 }
 
 impl Case {

@@ -42,11 +42,23 @@ impl Surroundings {
 pub const FILES: &[&str] = &[
     "open/file.txt",
     "open/dir/file.txt",
+    "open/old/file.txt",
+    "open/away/file.txt",
     "open/linked.txt",
+    "open/gone.txt",
+    "open/moved.txt",
+    "open/out.txt",
+    "open/exchanged.txt",
+    "open/over.txt",
+    "open/over2.txt",
+    "open/over3.txt",
+    "open/mine.txt",
     "fixed/file.txt",
     "fixed/dir/file.txt",
     "mixed/file.txt",
     "mixed/fixed.txt",
+    "mixed/over.txt",
+    "mixed/mine.txt",
     "mixed/dir/file.txt",
     "README.md",
 ];
@@ -65,10 +77,11 @@ impl Place {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "fixed\n").unwrap();
         }
+        // One inode: hundreds of copies take their time.
+        fs::hard_link(program, place.workspace.join("attack")).unwrap();
         for name in ["home", "tmp"] {
             fs::create_dir(folder.join(name)).unwrap();
         }
-        fs::copy(program, place.workspace.join("attack")).unwrap();
         fill(&place.outside);
         fill(&place.shown);
         fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
@@ -84,16 +97,30 @@ impl Place {
         fs::hard_link(self.outside.join("linked"), linked).unwrap();
     }
 
+    /// Returns the folder that all of it is in, but what is shown.
+    pub fn folder(&self) -> &Path {
+        self.outside.parent().unwrap()
+    }
+
     /// Returns `argument` with what its words stand for here.
     pub fn fill_in(&self, argument: &str, surroundings: &Surroundings) -> String {
         let mut text = argument
             .replace("{outside}", self.outside.to_str().unwrap())
-            .replace("{shown}", self.shown.to_str().unwrap());
+            .replace("{shown}", self.shown.to_str().unwrap())
+            .replace("{nonce}", &nonce_of(self.folder()));
         for (word, value) in &surroundings.words {
             text = text.replace(&format!("{{{word}}}"), value);
         }
         text
     }
+}
+
+/// Returns a word that nothing else on this machine has, for what attacks in `folder` and beneath
+/// leave behind.
+pub fn nonce_of(folder: &Path) -> String {
+    let mut names = folder.iter().filter_map(|name| name.to_str());
+    let unique = names.find(|name| name.starts_with(".tmp"));
+    format!("left-by-{}", unique.unwrap())
 }
 
 /// Makes `folder` with the files that must not change.

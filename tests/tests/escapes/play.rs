@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use e2e::stage::{Checkout, Stage, autoclave};
+use e2e::stage::{Caller, Checkout, Stage, autoclave, processes_with};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -15,7 +17,7 @@ use crate::canary::Canaries;
 use crate::case::{Case, Control, Group};
 use crate::document;
 use crate::measured::Measured;
-use crate::place::{FILES, Place, fill};
+use crate::place::{FILES, Place, fill, nonce_of};
 use crate::program::program;
 use crate::row::Row;
 
@@ -65,7 +67,15 @@ pub fn play(group: &Group, row: Row) {
 
     let measured = scene.exec(row, &lines);
 
-    wrong.extend(canaries.changed_since(&scene.canaries()));
+    for process in processes_with(&nonce_of(scene.place.folder())) {
+        wrong.push(format!("still there: {process:?}"));
+    }
+    let changed = canaries.changed_since(&scene.canaries());
+    match group.open_to_change(row) {
+        None => wrong.extend(changed),
+        // Only their modes, owners, times and attributes; nothing else of it is open anywhere.
+        Some(_) => wrong.extend(canaries.contents_changed_since(&scene.canaries())),
+    }
     wrong.extend((surroundings.harm)());
     for case in group.cases {
         let came_to = |id: &str| measured.get(id).cloned().unwrap_or_else(Measured::missing);
@@ -92,23 +102,36 @@ pub fn play(group: &Group, row: Row) {
 
 /// Plays each case without a sandbox, each in files of its own; returns what did not get through.
 fn controls(group: &Group, row: Row) -> Vec<String> {
-    let program = program();
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+    let program_here = root.path().join("attack");
+    // By another process: what this one has open for writing, a test beside it may inherit, and
+    // then nobody can start it.
+    let copied = Command::new("cp")
+        .arg(program())
+        .arg(&program_here)
+        .status();
+    assert!(copied.unwrap().success());
     let mut wrong = Vec::new();
-    for case in group.cases {
+    for (number, case) in group.cases.iter().enumerate() {
         let (attack, argument) = match case.control {
-            Control::Same => (case.attack, case.argument),
+            Control::Same | Control::ByRoot => (case.attack, case.argument),
             Control::With(argument) => (case.attack, argument),
             Control::Instead(attack, argument, _) => (attack, argument),
         };
-        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-        let place = Place::unconfined(folder.path(), row.setup().caller, &program);
+        let folder = root.path().join(number.to_string());
+        let caller = match case.control {
+            Control::ByRoot => Caller::Tester,
+            Control::Same | Control::With(_) | Control::Instead(..) => row.setup().caller,
+        };
+        let place = Place::unconfined(&folder, caller, &program_here);
         let surroundings = (group.surroundings)(&place);
         let line = place.fill_in(argument, &surroundings);
         let mut command = place.caller.command(&place.workspace.join("attack"));
         command
             .current_dir(&place.workspace)
-            .env("HOME", folder.path().join("home"))
-            .env("TMPDIR", folder.path().join("tmp"));
+            .env("HOME", folder.join("home"))
+            .env("TMPDIR", folder.join("tmp"));
         let (said, _) = run(command, &format!("control\t{attack}\t{line}\n"));
         let came_to = Measured::parse(&said).remove("control");
         let came_to = came_to.unwrap_or_else(Measured::missing);
@@ -116,6 +139,7 @@ fn controls(group: &Group, row: Row) -> Vec<String> {
             wrong.push(format!("{}: its control came to {came_to}", case.name));
         }
     }
+    end(&nonce_of(root.path()));
     wrong
 }
 
@@ -165,13 +189,27 @@ impl Scene {
         [&self.place.outside, &self.place.shown]
     }
 
+    /// Returns `command` as somebody starts it who has left files and a folder open.
+    fn with_descriptors(&self, command: &Command) -> Command {
+        let mut shell = Command::new("sh");
+        let script = r#"exec 7<"$0" 8<"$0/secret" 9>>"$0/loose"; exec "$@""#;
+        shell.args(["-c", script]).arg(&self.place.outside);
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.env_clear();
+        for (name, value) in command.get_envs() {
+            shell.env(name, value.unwrap());
+        }
+        shell.current_dir(command.get_current_dir().unwrap());
+        shell
+    }
+
     /// Plays the lines of a list in one sandbox of `row`.
     fn exec(&self, row: Row, lines: &str) -> BTreeMap<String, Measured> {
         let report = self.stage.outside("home/report.json");
         let arguments = ["exec", "-m", "escapes", "--report"];
         let mut command = self.stage.command(&arguments);
         command.arg(&report).args(["--", "./attack"]);
-        let (stdout, stderr) = run(command, lines);
+        let (stdout, stderr) = run(self.with_descriptors(&command), lines);
         let report = fs::read_to_string(report);
         let report = report.unwrap_or_else(|_| panic!("no sandbox: {stderr}"));
         let report: Value = serde_json::from_str(&report).unwrap();
@@ -179,6 +217,14 @@ impl Scene {
         assert_eq!(report["backend"], row.setup().backend.word(), "{report}");
         assert_eq!(report["exit"], 0, "{stdout}\n{stderr}");
         Measured::parse(&stdout)
+    }
+}
+
+/// Ends what an attack that nothing confined has left behind.
+fn end(nonce: &str) {
+    for process in processes_with(nonce) {
+        // One that has just ended is what is wanted.
+        let _ = kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,19 +277,19 @@ static int open_by_handle(const char *pair) {
     return file < 0 ? refused_at("open_by_handle_at") : 0;
 }
 
-/* Whether any descriptor but the standard ones came in, whatever it is. */
-static int inherited_descriptors(const char *unused) {
+/* Whether any descriptor but the standard ones came in, whatever it is; "." or a file to open first,
+   as a control. */
+static int inherited_descriptors(const char *path) {
     int number;
-    (void)unused;
-    /* The attack's own: 0, 1 and 2, and the one /dev/null was opened as. */
-    for (number = 4; number < 1024; number++)
+    if (strcmp(path, ".") != 0 && open(path, O_RDONLY) < 0)
+        return broken_at("openat");
+    for (number = 3; number < 1024; number++)
         if (fcntl(number, F_GETFD) >= 0)
             return 0;
     errno = EBADF;
     return refused_at("fcntl");
 }
 
-/* A directory of the host that somebody left open: "DIRECTORY" is only what is looked for. */
 static int outside_by_dotdot(const char *path) {
     char name[PATH_MAX];
     snprintf(name, sizeof name, "../../../../../../../../../../../..%s", path);
@@ -402,10 +403,31 @@ static int preallocate(const char *path) {
     return fallocate(file, 0, 0, 4096) < 0 ? refused_at("fallocate") : 0;
 }
 
-/* Executes a copy of /bin/true with setuid bits; got through where its uid has changed is not
-   seen from outside, so that only setting and running is tried. */
-static int mount_bind(const char *pair) {
-    return syscall(SYS_mount, first_word(pair), rest_of(pair), NULL, 4096UL, NULL) < 0 ? refused_at("mount") : 0;
+/* Leaves a process behind that nobody waits for, in a session of its own, which goes on writing:
+   to the file by calls, and through a mapping. "NAME" is what it calls itself. */
+static int leave_daemon(const char *name) {
+    pid_t child = fork();
+    int file;
+    if (child < 0)
+        return refused_at("fork");
+    if (child > 0) {
+        int status;
+        waitpid(child, &status, 0);
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : broken_at("fork");
+    }
+    file = open("open/daemon.txt", O_RDWR | O_CREAT, 0644);
+    if (file < 0 || ftruncate(file, 4096) < 0 || setsid() < 0)
+        _exit(1);
+    child = fork();
+    if (child < 0)
+        _exit(1);
+    if (child > 0)
+        _exit(0);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    dup2(file, 3);
+    execl("/proc/self/exe", name, "--write-forever", (char *)NULL);
+    _exit(1);
 }
 
 const struct attack filesystem_attacks[] = {
@@ -461,6 +483,6 @@ const struct attack filesystem_attacks[] = {
     {"recreate_directory", recreate_directory},
     {"copy_range", copy_range},
     {"preallocate", preallocate},
-    {"mount_bind", mount_bind},
+    {"leave_daemon", leave_daemon},
     {NULL, NULL},
 };

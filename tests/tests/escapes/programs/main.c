@@ -141,6 +141,9 @@ static void play(const char *id, const char *name, const char *argument) {
         /* What it prints is no result. */
         dup2(null, 0);
         dup2(null, 1);
+        dup2(null, 2);
+        if (null > 2)
+            close(null);
         if (attack(argument) == 0)
             said->how = THROUGH;
         _exit(0);
@@ -162,9 +165,28 @@ static void play(const char *id, const char *name, const char *argument) {
         printf("%s\tbroken\t%s %s\n", id, said->call, strerrorname_np(said->number));
 }
 
-int main(void) {
+/* What an attack leaves behind: writes into descriptor 3, which it maps as well, for as long as any
+   test may look, unless somebody ends it. */
+static int write_forever(void) {
+    const struct timespec moment = {0, 5000000};
+    int i;
+    char *bytes = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
+    if (bytes == MAP_FAILED)
+        return 1;
+    for (i = 0; i < 12000; i++) {
+        bytes[i % 4096]++;
+        if (pwrite(3, "late", 4, 0) < 0)
+            return 1;
+        nanosleep(&moment, NULL);
+    }
+    return 0;
+}
+
+int main(int count, char **arguments) {
     char *line = NULL;
     size_t size = 0;
+    if (count == 2 && strcmp(arguments[1], "--write-forever") == 0)
+        return write_forever();
     said = mmap(NULL, sizeof *said, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (said == MAP_FAILED)
         return 1;

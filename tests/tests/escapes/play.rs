@@ -65,7 +65,7 @@ pub fn play(group: &Group, row: Row) {
     let before = Checkout::of(&scene.stage.repo());
     let canaries = Canaries::of(&scene.canaries());
 
-    let measured = scene.exec(row, &lines);
+    let (measured, _) = scene.exec(row, &lines);
 
     for process in processes_with(&nonce_of(scene.place.folder())) {
         wrong.push(format!("still there: {process:?}"));
@@ -204,7 +204,8 @@ impl Scene {
     }
 
     /// Plays the lines of a list in one sandbox of `row`.
-    fn exec(&self, row: Row, lines: &str) -> BTreeMap<String, Measured> {
+    /// Returns what each came to, and the report of `autoclave exec`.
+    pub fn exec(&self, row: Row, lines: &str) -> (BTreeMap<String, Measured>, Value) {
         let report = self.stage.outside("home/report.json");
         let arguments = ["exec", "-m", "escapes", "--report"];
         let mut command = self.stage.command(&arguments);
@@ -216,7 +217,7 @@ impl Scene {
         assert_eq!(report["level"], row.level(), "{report}");
         assert_eq!(report["backend"], row.setup().backend.word(), "{report}");
         assert_eq!(report["exit"], 0, "{stdout}\n{stderr}");
-        Measured::parse(&stdout)
+        (Measured::parse(&stdout), report)
     }
 }
 

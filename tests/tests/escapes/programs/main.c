@@ -182,11 +182,21 @@ static int write_forever(void) {
     return 0;
 }
 
+/* What `spin` leaves behind: turns for a minute, or until somebody ends it. */
+static int turn(void) {
+    const time_t end = time(NULL) + 60;
+    while (time(NULL) < end) {
+    }
+    return 0;
+}
+
 int main(int count, char **arguments) {
     char *line = NULL;
     size_t size = 0;
     if (count == 2 && strcmp(arguments[1], "--write-forever") == 0)
         return write_forever();
+    if (count == 2 && strcmp(arguments[1], "--spin") == 0)
+        return turn();
     said = mmap(NULL, sizeof *said, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (said == MAP_FAILED)
         return 1;

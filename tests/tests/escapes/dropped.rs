@@ -29,9 +29,15 @@ pub const ATTACKS: &[(&str, &str, &str, Fate)] = &[
     steering("open/.gitattributes"),
     // The same for those whose file system does not tell letters' cases apart.
     steering("open/case/.Claude/settings.json"),
-    steering("open/case/CONFTEST.PY"),
     steering("open/case/.GIT/config"),
     steering("open/case/makefile"),
+    // What steers tests is read where the case of letters counts: this is another name.
+    (
+        "open/case/CONFTEST.PY",
+        "create_with_parents",
+        "open/case/CONFTEST.PY",
+        Fate::Taken,
+    ),
     // Git's own files: a repository within, a `.git` that is a file; and those of the workspace's
     // own repository, of which nothing is ever read.
     (
@@ -84,7 +90,7 @@ pub const ATTACKS: &[(&str, &str, &str, Fate)] = &[
         "open/socket",
         "make_socket_node",
         "open/socket",
-        Fate::Dropped,
+        Fate::Untaken,
     ),
     ("open/setuid", "set_setuid", "open/setuid", Fate::Dropped),
     (
@@ -120,8 +126,6 @@ pub const ATTACKS: &[(&str, &str, &str, Fate)] = &[
         Fate::Unreadable,
     ),
     ("open/deep", "make_deep", "40 open/deep", Fate::Beneath),
-    // More than the 10,000 changes of which a candidate may be made.
-    ("open/many", "create_many", "11000 open/many", Fate::Beneath),
 ];
 
 /// What becomes of what was made.
@@ -133,6 +137,8 @@ pub enum Fate {
     Unreadable,
     /// Something beneath is dropped by name, and the run goes on.
     Beneath,
+    /// Dropped; by name where the engine tells of it at all.
+    Untaken,
     /// Not even looked at.
     Unseen,
 }
@@ -179,6 +185,7 @@ fn play(row: Row) {
             Fate::Unreadable if AS_USER.contains(&row) => is_dropped,
             Fate::Unreadable => accepted.keys().any(|known| known.starts_with(path)),
             Fate::Beneath => dropped.keys().any(|known| is_beneath(&known)),
+            Fate::Untaken => !is_taken && (is_dropped || row.is_container()),
             Fate::Unseen => true,
         };
         if !is_right {
@@ -197,7 +204,7 @@ fn play(row: Row) {
     }
     assert!(
         wrong.is_empty(),
-        "on {}:\n{}",
+        "on {}:\n{}\n{report}",
         row.words(),
         wrong.join("\n")
     );
@@ -209,6 +216,28 @@ fn play(row: Row) {
     before.assert_unchanged(&scene.stage.repo());
 }
 
+/// What is more than a candidate may be made of is dropped, with the names of as many as anybody
+/// reads, and takes no more than its time.
+fn flood(row: Row) {
+    if row.setup().is_skipped() {
+        return;
+    }
+    let scene = Scene::new(row, "name: none", &[]);
+    let (measured, report) = scene.exec(row, &format!("flood\tcreate_many\t{FLOOD} open/many\n"));
+    assert!(measured["flood"].got_through(), "{measured:?}");
+    assert_eq!(report["changes"].as_array().unwrap().len(), TAKEN);
+    let dropped = report["dropped"].as_array().unwrap();
+    assert_eq!(dropped.len(), NAMED);
+    let last = dropped.last().unwrap()["why"].as_str().unwrap();
+    let more = format!("and {} more", FLOOD - TAKEN - NAMED);
+    assert!(last.ends_with(&more), "{last}");
+}
+
+const FLOOD: usize = 20_000;
+/// Of one candidate.
+const TAKEN: usize = 10_000;
+const NAMED: usize = 1000;
+
 /// Returns the entries of a list of the report by their path.
 fn by_path(list: &Value, key: &str) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -218,4 +247,12 @@ fn by_path(list: &Value, key: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-crate::on_each_row!(play);
+mod names {
+    use super::play;
+    crate::on_each_row!(play);
+}
+
+mod floods {
+    use super::flood;
+    crate::on_each_row!(flood);
+}

@@ -5,9 +5,10 @@
 //! journeys: `tests/tests/journeys/hangs.rs`, `leftovers.rs`; a runner that is killed itself:
 //! `a_killed_runner_leaves_nothing_running_and_its_files_are_swept` and `tests/tests/crash.rs`.
 
-use crate::case::Outcome::Denied;
-use crate::case::{Case, Group};
+use crate::case::Outcome::{Denied, EndsAll, Open};
+use crate::case::{Case, Group, Outcome};
 use crate::place::Surroundings;
+use crate::row::{AS_USER, CONTAINERS, LANDLOCK};
 
 crate::on_each_row!(crate::limits::GROUP);
 
@@ -16,6 +17,10 @@ pub const GROUP: Group = Group {
     cases: CASES,
     surroundings: Surroundings::none,
 };
+
+const NO_CGROUP: Outcome = Open(
+    "Memory and processor: without a writable cgroup memory is limited for each process alone",
+);
 
 const CASES: &[Case] = &[
     Case::denied("start 400 processes", "fork_many", "400", "EAGAIN").granted("20"),
@@ -55,6 +60,14 @@ const CASES: &[Case] = &[
         "ENOSPC",
     )
     .granted("10 open")
+    .on(
+        CONTAINERS,
+        EndsAll("command_that_writes_more_than_its_disk_does_not_go_on"),
+    )
+    .on(
+        LANDLOCK,
+        Open("Disk: without a file system of its own it is limited for each file, not in sum"),
+    )
     .command_only(),
     Case::denied(
         "use a file in memory of 300 MiB",
@@ -65,6 +78,7 @@ const CASES: &[Case] = &[
     .granted("10"),
     Case::denied("use 1.2 GiB of memory", "use_memory", "1228", "SIGKILL")
         .granted("10")
+        .on(AS_USER, Denied("ENOMEM"))
         .command_only(),
     Case::denied(
         "use 1.2 GiB of memory by sixteen processes",
@@ -73,6 +87,7 @@ const CASES: &[Case] = &[
         "ENOMEM",
     )
     .granted("16")
+    .on(AS_USER, NO_CGROUP)
     .command_only(),
     Case::denied(
         "use 1.2 GiB of shared memory",
@@ -81,6 +96,7 @@ const CASES: &[Case] = &[
         "SIGKILL",
     )
     .granted("10")
+    .on(AS_USER, NO_CGROUP)
     .command_only(),
     Case::harmless(
         "leave a process that turns and ignores all signals",

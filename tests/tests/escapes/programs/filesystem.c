@@ -79,10 +79,6 @@ static int remove_file(const char *path) {
     return unlink(path) < 0 ? refused_at("unlinkat") : 0;
 }
 
-static int remove_directory(const char *path) {
-    return rmdir(path) < 0 ? refused_at("unlinkat") : 0;
-}
-
 static int make_directory(const char *path) {
     return mkdir(path, 0755) < 0 ? refused_at("mkdirat") : 0;
 }
@@ -415,9 +411,13 @@ static int make_parents(const char *path) {
     return 0;
 }
 
-/* Creates a file with the folders that lead to it. */
+/* Writes a file, and makes the folders that lead to it. */
 static int create_with_parents(const char *path) {
-    return make_parents(path) < 0 ? refused_at("mkdirat") : create(path);
+    int file;
+    if (make_parents(path) < 0)
+        return refused_at("mkdirat");
+    file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    return file < 0 ? refused_at("openat") : write_to(file);
 }
 
 /* "COUNT DIRECTORY" */
@@ -516,7 +516,6 @@ const struct attack filesystem_attacks[] = {
     {"truncate_file", truncate_file},
     {"open_truncating", open_truncating},
     {"remove_file", remove_file},
-    {"remove_directory", remove_directory},
     {"make_directory", make_directory},
     {"rename_to", rename_to},
     {"exchange", exchange},

@@ -69,10 +69,18 @@ static int use_memory(const char *mebibytes) {
     return touch_all(bytes, size, "mmap");
 }
 
+static int has_lost_a_child(void) {
+    int status;
+    if (waitpid(-1, &status, WNOHANG) <= 0)
+        return 0;
+    errno = ENOMEM;
+    return 1;
+}
+
 /* "MEBIBYTES": as much in all, by children of which each takes a sixteenth. */
 static int use_memory_in_children(const char *mebibytes) {
     char part[32];
-    int i, status, ended[2];
+    int i, answered = 0, ended[2];
     snprintf(part, sizeof part, "%ld", atol(mebibytes) / 16);
     if (pipe(ended) < 0)
         return broken_at("pipe");
@@ -87,28 +95,27 @@ static int use_memory_in_children(const char *mebibytes) {
             _exit(0);
         }
     }
-    close(ended[1]);
-    for (i = 0; i < 16; i++) {
+    while (answered < 16) {
+        fd_set set;
+        struct timeval moment = {0, 5000};
         char byte;
-        /* A child that has been killed writes nothing; one waits for whoever comes first. */
-        while (waitpid(-1, &status, WNOHANG) == 0) {
-            fd_set set;
-            struct timeval moment = {0, 5000};
-            FD_ZERO(&set);
-            FD_SET(ended[0], &set);
-            if (select(ended[0] + 1, &set, NULL, NULL, &moment) == 1)
-                break;
-        }
-        if (waitpid(-1, &status, WNOHANG) > 0 || read(ended[0], &byte, 1) != 1) {
-            errno = ENOMEM;
+        if (has_lost_a_child())
             return refused_at("a child, which was killed");
-        }
+        FD_ZERO(&set);
+        FD_SET(ended[0], &set);
+        if (select(ended[0] + 1, &set, NULL, NULL, &moment) != 1)
+            continue;
+        if (read(ended[0], &byte, 1) != 1)
+            return broken_at("read");
         if (byte) {
             errno = ENOMEM;
             return refused_at("mmap");
         }
+        answered++;
     }
-    return 0;
+    /* Who is killed for another's memory dies in its own time. */
+    usleep(100000);
+    return has_lost_a_child() ? refused_at("a child, which was killed") : 0;
 }
 
 /* "MEBIBYTES" in System V shared memory. */

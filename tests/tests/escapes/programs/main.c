@@ -121,9 +121,10 @@ static int wait_for(pid_t child) {
 }
 
 static void play(const char *id, const char *name, const char *argument) {
+    const struct timespec moment = {0, 2000000};
     attack_function *attack = find(name);
     pid_t child;
-    int status;
+    int status, waited;
     if (!attack) {
         printf("%s\tbroken\tno attack has the name %s\n", id, name);
         return;
@@ -149,8 +150,10 @@ static void play(const char *id, const char *name, const char *argument) {
         _exit(0);
     }
     status = wait_for(child);
-    /* What it started may outlive it only where it wants to: by leaving the group. */
-    kill(-child, SIGKILL);
+    /* What it started may outlive it only where it wants to: by leaving the group. Until the rest
+       is gone, the next attack would meet its limits. */
+    for (waited = 0; kill(-child, SIGKILL) == 0 && waited < PATIENCE_MS; waited += 2)
+        nanosleep(&moment, NULL);
     if (status == -1)
         printf("%s\ttimeout\n", id);
     else if (WIFSIGNALED(status))

@@ -52,6 +52,9 @@ pub enum Outcome {
     Denied(&'static str),
     /// It gets through and is no escape: it reaches nothing but the sandbox's own, or why else.
     Harmless(&'static str),
+    /// It ends the whole execution, so that it is not among those that are played together: the
+    /// test that plays it.
+    EndsAll(&'static str),
     /// It gets through and should not; why that is bearable. Told in SECURITY.md, too.
     Open(&'static str),
 }

@@ -11,6 +11,7 @@
 mod canary;
 mod case;
 mod document;
+mod dropped;
 mod environment;
 mod filesystem;
 mod filter;

@@ -87,22 +87,30 @@ impl Row {
     }
 }
 
-/// Makes a test for each row: `GROUP::on::ROW` plays all cases of `$group` there.
+/// Makes a test for each row, `on::ROW`: plays all cases of a group there, or whatever the function
+/// does.
 #[macro_export]
 macro_rules! on_each_row {
-    ($group:expr) => {
+    (crate::$group:ident::GROUP) => {
+        fn play(row: $crate::row::Row) {
+            $crate::play::play(&GROUP, row);
+        }
+        $crate::on_each_row!(play);
+    };
+    ($play:ident) => {
         mod on {
+            use super::$play;
             use $crate::row::Row;
-            $crate::on_each_row!($group;
+            $crate::on_each_row!($play;
                 sealed_as_root SealedAsRoot, sealed_as_user SealedAsUser,
                 landlock_as_root LandlockAsRoot, landlock_as_user LandlockAsUser,
                 docker Docker, podman Podman);
         }
     };
-    ($group:expr; $($name:ident $row:ident),+) => {
+    ($play:ident; $($name:ident $row:ident),+) => {
         $(#[test]
         fn $name() {
-            $crate::play::play(&$group, Row::$row);
+            $play(Row::$row);
         })+
     };
 }

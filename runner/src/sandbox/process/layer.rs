@@ -1,5 +1,6 @@
 //! Snapshots as stacks of overlay layers, and their files' owners.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -45,7 +46,14 @@ impl Drop for Layer {
 }
 
 /// Removes a tree of ours; what cannot be removed is left for the next run's sweep.
+///
+/// Nothing of ours has anything mounted beneath it where this process can see it. Should that ever
+/// be otherwise, removing would reach into what is mounted, the system's programs among them.
 pub fn remove_tree(path: &Path) {
+    if has_mounts(path) {
+        tracing::warn!(path = %path.display(), "left, because something is mounted in it");
+        return;
+    }
     let removed = fs::remove_dir_all(path).or_else(|_| {
         // As an ordinary user, a command's unreadable directories must be opened up first.
         open_up(path)?;
@@ -56,6 +64,37 @@ pub fn remove_tree(path: &Path) {
     {
         tracing::warn!(path = %path.display(), %error, "could not remove");
     }
+}
+
+/// Says whether anything is mounted at `path` or beneath; not knowing is as if there were.
+fn has_mounts(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else {
+        return false;
+    };
+    let Ok(table) = fs::read("/proc/self/mountinfo") else {
+        return true;
+    };
+    // The fifth word is the mount point, in which blanks and backslashes are written as numbers.
+    table.split(|byte| *byte == b'\n').any(|line| {
+        let point = line.split(|byte| *byte == b' ').nth(4).unwrap_or_default();
+        let point = unescape(point);
+        Path::new(OsStr::from_bytes(&point)).starts_with(&path)
+    })
+}
+
+/// Reads the `\040` form of mountinfo; see proc_pid_mountinfo(5).
+fn unescape(point: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(point.len());
+    let mut rest = point;
+    while let Some((first, after)) = rest.split_first() {
+        let number = after
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        bytes.push(number.unwrap_or(*first));
+        rest = if number.is_some() { &after[3..] } else { after };
+    }
+    bytes
 }
 
 fn open_up(path: &Path) -> io::Result<()> {
@@ -113,7 +152,7 @@ impl LayerWriter {
                 apply(&self.owners.file(&entry.path, mode), &path)
             }
             FileKind::Symlink { target } => {
-                symlink(std::ffi::OsStr::from_bytes(target), &path).during("link", &path)?;
+                symlink(OsStr::from_bytes(target), &path).during("link", &path)?;
                 own(&self.owners.file(&entry.path, 0), &path)
             }
         }
@@ -230,5 +269,21 @@ impl<T> During<T> for io::Result<T> {
             path: path.to_owned(),
             cause,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_that_something_is_mounted_in_is_not_removed() {
+        // Every Linux has /proc mounted, and nobody can remove it anyway.
+        assert!(has_mounts(Path::new("/proc")));
+        assert!(has_mounts(Path::new("/")));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!has_mounts(folder.path()));
+        assert!(!has_mounts(&folder.path().join("is-not-there")));
+        assert_eq!(unescape(br"/a\040b\134c\\d"), br"/a b\c\\d");
     }
 }

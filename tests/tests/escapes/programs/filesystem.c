@@ -79,10 +79,6 @@ static int remove_file(const char *path) {
     return unlink(path) < 0 ? refused_at("unlinkat") : 0;
 }
 
-static int remove_directory(const char *path) {
-    return rmdir(path) < 0 ? refused_at("unlinkat") : 0;
-}
-
 static int make_directory(const char *path) {
     return mkdir(path, 0755) < 0 ? refused_at("mkdirat") : 0;
 }
@@ -403,6 +399,86 @@ static int preallocate(const char *path) {
     return fallocate(file, 0, 0, 4096) < 0 ? refused_at("fallocate") : 0;
 }
 
+static int make_parents(const char *path) {
+    char parent[PATH_MAX];
+    size_t at;
+    for (at = 1; path[at]; at++)
+        if (path[at] == '/') {
+            snprintf(parent, sizeof parent, "%.*s", (int)at, path);
+            if (mkdir(parent, 0755) < 0 && errno != EEXIST)
+                return -1;
+        }
+    return 0;
+}
+
+/* Writes a file, and makes the folders that lead to it. */
+static int create_with_parents(const char *path) {
+    int file;
+    if (make_parents(path) < 0)
+        return refused_at("mkdirat");
+    file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    return file < 0 ? refused_at("openat") : write_to(file);
+}
+
+/* "COUNT DIRECTORY" */
+static int create_many(const char *pair) {
+    char path[PATH_MAX];
+    int i, file;
+    if (mkdir(rest_of(pair), 0755) < 0)
+        return refused_at("mkdirat");
+    for (i = atoi(first_word(pair)); i > 0; i--) {
+        snprintf(path, sizeof path, "%s/%06d.txt", rest_of(pair), i);
+        file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+        if (file < 0)
+            return refused_at("openat");
+        close(file);
+    }
+    return 0;
+}
+
+/* "COUNT DIRECTORY": folders in each other, with names of 200 bytes. */
+static int make_deep(const char *pair) {
+    char name[201];
+    int i;
+    memset(name, 'd', 200);
+    name[200] = 0;
+    if (mkdir(rest_of(pair), 0755) < 0 || chdir(rest_of(pair)) < 0)
+        return refused_at("mkdirat");
+    for (i = atoi(first_word(pair)); i > 0; i--)
+        if (mkdir(name, 0755) < 0 || chdir(name) < 0)
+            return refused_at("mkdirat");
+    return create("file.txt");
+}
+
+/* A folder with a file that nobody may look into. */
+static int make_unreadable_directory(const char *directory) {
+    char path[PATH_MAX];
+    int came_to;
+    snprintf(path, sizeof path, "%s/file.txt", directory);
+    if (mkdir(directory, 0755) < 0)
+        return refused_at("mkdirat");
+    came_to = create(path);
+    if (came_to)
+        return came_to;
+    return chmod(directory, 0) < 0 ? refused_at("fchmodat") : 0;
+}
+
+static int make_unreadable_file(const char *path) {
+    int came_to = create(path);
+    if (came_to)
+        return came_to;
+    return chmod(path, 0) < 0 ? refused_at("fchmodat") : 0;
+}
+
+/* "ONE OTHER": links that lead to each other. */
+static int make_loop(const char *pair) {
+    const char *one = strrchr(first_word(pair), '/') + 1;
+    const char *other = strrchr(rest_of(pair), '/') + 1;
+    if (symlink(other, first_word(pair)) < 0 || symlink(one, rest_of(pair)) < 0)
+        return refused_at("symlinkat");
+    return 0;
+}
+
 /* Leaves a process behind that nobody waits for, in a session of its own, which goes on writing:
    to the file by calls, and through a mapping. "NAME" is what it calls itself. */
 static int leave_daemon(const char *name) {
@@ -440,7 +516,6 @@ const struct attack filesystem_attacks[] = {
     {"truncate_file", truncate_file},
     {"open_truncating", open_truncating},
     {"remove_file", remove_file},
-    {"remove_directory", remove_directory},
     {"make_directory", make_directory},
     {"rename_to", rename_to},
     {"exchange", exchange},
@@ -483,6 +558,12 @@ const struct attack filesystem_attacks[] = {
     {"recreate_directory", recreate_directory},
     {"copy_range", copy_range},
     {"preallocate", preallocate},
+    {"create_with_parents", create_with_parents},
+    {"create_many", create_many},
+    {"make_deep", make_deep},
+    {"make_unreadable_directory", make_unreadable_directory},
+    {"make_unreadable_file", make_unreadable_file},
+    {"make_loop", make_loop},
     {"leave_daemon", leave_daemon},
     {NULL, NULL},
 };

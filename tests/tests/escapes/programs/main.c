@@ -125,9 +125,10 @@ static int wait_for(pid_t child) {
 }
 
 static void play(const char *id, const char *name, const char *argument) {
+    const struct timespec moment = {0, 2000000};
     attack_function *attack = find(name);
     pid_t child;
-    int status;
+    int status, waited;
     if (!attack) {
         printf("%s\tbroken\tno attack has the name %s\n", id, name);
         return;
@@ -153,8 +154,10 @@ static void play(const char *id, const char *name, const char *argument) {
         _exit(0);
     }
     status = wait_for(child);
-    /* What it started may outlive it only where it wants to: by leaving the group. */
-    kill(-child, SIGKILL);
+    /* What it started may outlive it only where it wants to: by leaving the group. Until the rest
+       is gone, the next attack would meet its limits. */
+    for (waited = 0; kill(-child, SIGKILL) == 0 && waited < PATIENCE_MS; waited += 2)
+        nanosleep(&moment, NULL);
     if (status == -1)
         printf("%s\ttimeout\n", id);
     else if (WIFSIGNALED(status))
@@ -186,6 +189,14 @@ static int write_forever(void) {
     return 0;
 }
 
+/* What `spin` leaves behind: turns for a minute, or until somebody ends it. */
+static int turn(void) {
+    const time_t end = time(NULL) + 60;
+    while (time(NULL) < end) {
+    }
+    return 0;
+}
+
 int main(int count, char **arguments) {
     char *line = NULL;
     size_t size = 0;
@@ -193,6 +204,8 @@ int main(int count, char **arguments) {
         return write_forever();
     if (count >= 2 && strcmp(arguments[1], "--victim") == 0)
         return be_victim();
+    if (count == 2 && strcmp(arguments[1], "--spin") == 0)
+        return turn();
     said = mmap(NULL, sizeof *said, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (said == MAP_FAILED)
         return 1;

@@ -18,4 +18,5 @@ mod measured;
 mod place;
 mod play;
 mod program;
+mod real_agent;
 mod row;

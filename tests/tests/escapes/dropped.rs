@@ -12,8 +12,10 @@ use crate::place::Surroundings;
 use crate::play::Scene;
 use crate::row::{AS_USER, Row};
 
+type Attack = (&'static str, &'static str, &'static str, Fate);
+
 /// What is made: the path that tells of it, the attack, its argument, and what becomes of it.
-pub const ATTACKS: &[(&str, &str, &str, Fate)] = &[
+pub const ATTACKS: &[Attack] = &[
     // What runs later, with more rights, when a person, an editor, git or CI meets it.
     steering("open/.claude/settings.json"),
     steering("open/.mcp.json"),
@@ -82,8 +84,13 @@ pub const ATTACKS: &[(&str, &str, &str, Fate)] = &[
     taken("open/trailing. "),
     taken("open/cafe\u{301}.txt"),
     taken("open/caf\u{e9}.txt"),
-    ("open/new\nline", "create", "open/new\\x0aline", Fate::Taken),
-    ("open/\u{fffd}.txt", "create", "open/\\xff.txt", Fate::Taken),
+    (
+        "open/new\\x0aline",
+        "create",
+        "open/new\\x0aline",
+        Fate::Taken,
+    ),
+    ("open/\\xff.txt", "create", "open/\\xff.txt", Fate::Taken),
     // What harms whoever reads the tree.
     ("open/fifo", "make_fifo", "open/fifo", Fate::Dropped),
     (
@@ -143,11 +150,11 @@ pub enum Fate {
     Unseen,
 }
 
-const fn steering(path: &'static str) -> (&'static str, &'static str, &'static str, Fate) {
+const fn steering(path: &'static str) -> Attack {
     (path, "create_with_parents", path, Fate::Dropped)
 }
 
-const fn taken(path: &'static str) -> (&'static str, &'static str, &'static str, Fate) {
+const fn taken(path: &'static str) -> Attack {
     (path, "create", path, Fate::Taken)
 }
 
@@ -158,14 +165,14 @@ fn play(row: Row) {
     let scene = Scene::new(row, "name: none", &[]);
     let before = Checkout::of(&scene.stage.repo());
     let mut lines = String::new();
-    for (number, (_, attack, argument, _)) in ATTACKS.iter().enumerate() {
+    for (number, (_, attack, argument, _)) in attacks(row) {
         let argument = scene
             .place
             .fill_in(argument, &Surroundings::none(&scene.place));
         lines += &format!("{number}\t{attack}\t{argument}\n");
     }
     let (measured, report) = scene.exec(row, &lines);
-    for (number, (path, attack, ..)) in ATTACKS.iter().enumerate() {
+    for (number, (path, attack, ..)) in attacks(row) {
         let came_to = &measured[&number.to_string()];
         assert!(came_to.got_through(), "{attack} {path:?}: {came_to}");
     }
@@ -173,7 +180,7 @@ fn play(row: Row) {
     let accepted = by_path(&report["changes"], "kind");
     let dropped = by_path(&report["dropped"], "why");
     let mut wrong = Vec::new();
-    for (path, .., fate) in ATTACKS {
+    for (_, (path, .., fate)) in attacks(row) {
         let is_beneath = |known: &&String| known.starts_with(path);
         let (is_taken, is_dropped) = (accepted.contains_key(*path), dropped.contains_key(*path));
         let is_right = match fate {
@@ -184,6 +191,8 @@ fn play(row: Row) {
             }
             Fate::Unreadable if AS_USER.contains(&row) => is_dropped,
             Fate::Unreadable => accepted.keys().any(|known| known.starts_with(path)),
+            // An engine tells nothing of paths that it cannot even name.
+            Fate::Beneath if row.is_container() => !accepted.keys().any(|known| is_beneath(&known)),
             Fate::Beneath => dropped.keys().any(|known| is_beneath(&known)),
             Fate::Untaken => !is_taken && (is_dropped || row.is_container()),
             Fate::Unseen => true,
@@ -214,6 +223,15 @@ fn play(row: Row) {
     );
     assert!(accepted.len() <= 10_000, "{}", accepted.len());
     before.assert_unchanged(&scene.stage.repo());
+}
+
+/// Returns what is played on `row`, numbered. Podman's archive ends where a path is longer than its
+/// kernel names in one call, as if nothing followed: what does counts as deleted, which the command
+/// could have done as well. The other attacks are to be seen.
+fn attacks(row: Row) -> impl Iterator<Item = (usize, &'static Attack)> {
+    let is_seen = move |attack: &Attack| row != Row::Podman || attack.3 != Fate::Beneath;
+    let numbered = ATTACKS.iter().enumerate();
+    numbered.filter(move |(_, attack)| is_seen(attack))
 }
 
 /// What is more than a candidate may be made of is dropped, with the names of as many as anybody

@@ -23,8 +23,12 @@ const NO_CGROUP: Outcome = Open(
 );
 
 const CASES: &[Case] = &[
-    Case::denied("start 400 processes", "fork_many", "400", "EAGAIN").granted("20"),
-    Case::denied("start 400 threads", "start_threads", "400", "EAGAIN").granted("20"),
+    Case::denied("start 400 processes", "fork_many", "400", "EAGAIN")
+        .granted("20")
+        .command_only(),
+    Case::denied("start 400 threads", "start_threads", "400", "EAGAIN")
+        .granted("20")
+        .command_only(),
     Case::denied(
         "make a file of a terabyte that is a hole",
         "make_sparse",

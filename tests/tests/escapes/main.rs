@@ -24,5 +24,6 @@ mod place;
 mod play;
 mod processes;
 mod program;
+mod real_agent;
 mod row;
 mod victim;

@@ -26,7 +26,7 @@ const CONFIG: &str = "markers:
   - name: escapes
     description: Get out
     target: {mutable: ['open/**', 'mixed/*.txt'], immutable: ['mixed/fixed.txt', 'fixed/**']}
-    metric: {command: 'cat README.md', extract: 'cat', direction: lower}
+    metric: {command: 'echo 100', extract: 'cat', direction: lower}
     loop: {max_experiments: 1, budget_per_experiment: 3m}
     agent: {AGENT}
     sandbox: {backend: BACKEND, read: ['SHOWN'], allow_degraded: [landlock], limits: {memory: 1G, pids: 128, disk: 256M}}
@@ -188,6 +188,15 @@ impl Scene {
             stage,
             place,
             _shown: shown,
+        }
+    }
+
+    /// Puts the real agent on the PATH and lets the model play `script`.
+    #[must_use]
+    pub fn with_script(self, script: &str) -> Self {
+        Self {
+            stage: self.stage.with_script(script),
+            ..self
         }
     }
 

@@ -151,9 +151,12 @@ static int fill(const char *path, long mebibytes) {
     if (file < 0)
         return refused_at("openat");
     memset(block, 1, sizeof block);
-    for (left = mebibytes * 16; left > 0; left--) {
-        if (write(file, block, sizeof block) != (ssize_t)sizeof block) {
-            int error = errno ? errno : ENOSPC;
+    for (left = mebibytes * MIB; left > 0;) {
+        /* One that comes to the limit writes what fits; the next one says why no more does. */
+        ssize_t written = write(file, block, sizeof block);
+        left -= written;
+        if (written < 0) {
+            int error = errno;
             unlink(path);
             errno = error;
             return refused_at("write");

@@ -149,6 +149,7 @@ static void play(const char *id, const char *name, const char *argument) {
         dup2(null, 2);
         if (null > 2)
             close(null);
+        errno = 0;
         if (attack(argument) == 0)
             said->how = THROUGH;
         _exit(0);

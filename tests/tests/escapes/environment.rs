@@ -71,14 +71,16 @@ const CASES: &[Case] = &[
     variable("PERL5OPT"),
     variable("RUSTC_WRAPPER"),
     variable("GIT_SSH_COMMAND"),
-    variable("GIT_EDITOR"),
+    // Claude Code sets its own.
+    variable("GIT_EDITOR").command_only(),
     variable("GIT_EXTERNAL_DIFF"),
     variable("SSH_AUTH_SOCK"),
     variable("DBUS_SESSION_BUS_ADDRESS"),
     variable("HTTPS_PROXY"),
     variable("AWS_SECRET_ACCESS_KEY"),
     variable("GITHUB_TOKEN"),
-    variable("ANTHROPIC_API_KEY"),
+    // The agent's session has a placeholder there.
+    variable("ANTHROPIC_API_KEY").command_only(),
     Case::denied(
         "any of it under another name",
         "has_value",

@@ -4,6 +4,8 @@ use crate::case::Control::{ByRoot, With};
 use crate::case::Outcome::{Denied, Open};
 use crate::case::{Case, Group};
 use crate::listeners::listeners;
+use crate::measured::Measured;
+use crate::play::Scene;
 use crate::row::{CONTAINERS, LANDLOCK, Row};
 
 crate::on_each_row!(crate::network::GROUP);
@@ -242,9 +244,8 @@ const CASES: &[Case] = &[
     .on(LANDLOCK, Denied(NO_SOCKETS)),
 ];
 
-const SHOWN: crate::case::Outcome = Open(
-    "whoever lists a folder under `read` shows its sockets, too, and a socket needs no right to write there",
-);
+const SHOWN: crate::case::Outcome =
+    Open("What the agent may read: whoever lists a folder under `read` shows its sockets, too");
 
 #[test]
 fn the_rows_without_sockets_are_those_of_the_landlock_level() {
@@ -260,4 +261,66 @@ fn the_rows_without_sockets_are_those_of_the_landlock_level() {
             .collect::<Vec<_>>(),
         LANDLOCK
     );
+}
+
+/// What the agent's session has there, as it needs the gateway's socket. A filter cannot read paths.
+fn sockets_beside_the_gateway(row: Row) {
+    if row.setup().is_skipped() {
+        return;
+    }
+    let script = "
+sessions:
+  - - tools: [{name: Bash, input: {command: './attack < cases'}}]
+    - text: Nothing.
+";
+    let scene = Scene::new(row, "model: sonnet", &[]);
+    let around = listeners(&scene.place);
+    let expected = [
+        (
+            "a unix socket of the host",
+            "connect_path",
+            "{run}/bus",
+            "done",
+        ),
+        ("an abstract one", "connect_abstract", "{abstract}", "EPERM"),
+        ("TCP", "filtered", "socket 2 1 6", "EAFNOSUPPORT"),
+        (
+            "UDP over IPv6",
+            "filtered",
+            "socket 10 2 17",
+            "EAFNOSUPPORT",
+        ),
+        ("netlink", "filtered", "socket 16 3 0", "EAFNOSUPPORT"),
+        ("VSOCK", "filtered", "socket 40 1 0", "EAFNOSUPPORT"),
+    ];
+    let lines = expected.map(|(name, attack, argument, _)| {
+        let argument = scene.place.fill_in(argument, &around);
+        format!("{name}\t{attack}\t{argument}\n")
+    });
+    scene.stage.write("cases", lines.concat());
+    scene.stage.commit_all("the cases");
+    let scene = scene.with_script(script);
+
+    // 3: nothing was kept, as nobody tried.
+    let ended = scene.stage.autoclave(&["run", "-m", "escapes"]).expect(3);
+
+    let measured = Measured::parse(&scene.stage.told());
+    for (name, _, _, word) in expected {
+        let came_to = measured.get(name).map(|measured| measured.word.as_str());
+        assert_eq!(came_to, Some(word), "{name}\n{ended}");
+    }
+    let bus = scene
+        .place
+        .fill_in("somebody connected to {run}/bus", &around);
+    assert_eq!((around.harm)(), [bus]);
+}
+
+#[test]
+fn beside_the_gateway_the_landlock_level_makes_unix_sockets_only_as_root() {
+    sockets_beside_the_gateway(Row::LandlockAsRoot);
+}
+
+#[test]
+fn beside_the_gateway_the_landlock_level_makes_unix_sockets_only_as_an_ordinary_user() {
+    sockets_beside_the_gateway(Row::LandlockAsUser);
 }

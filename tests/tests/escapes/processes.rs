@@ -15,7 +15,7 @@ pub const GROUP: Group = Group {
 };
 
 const LISTED: crate::case::Outcome =
-    Open("without a pid namespace the host's processes can be listed, with their command lines");
+    Open("Processes: what runs on the host can be listed, not read");
 const OWN_INIT: crate::case::Outcome =
     Harmless("it is the first process of its own namespace, whose signals the kernel drops");
 

@@ -45,6 +45,5 @@ const struct attack kernel_attacks[] = {
     {"change_personality", change_personality},
     {"watch_files", watch_files},
     {"open_to_write", open_to_write},
-    {"open_to_read", open_to_read},
     {NULL, NULL},
 };

@@ -12,7 +12,7 @@ attack_function use_ring, use_bpf, use_perf, use_faults, use_keyring, add_key_he
 attack_function type_into_terminal;
 attack_function become_user, become_group, become_groups, gain_capability, run_setuid, is_root;
 attack_function shared_memory, semaphores, messages, message_queue, remove_queue, named_memory;
-attack_function rename_host, adjust_clock, change_personality, open_to_write, open_to_read, watch_files;
+attack_function rename_host, adjust_clock, change_personality, open_to_write, watch_files;
 
 /* Runs an attack in a child: some need a session, a filter or a namespace of their own. */
 int in_child(attack_function *attack, const char *argument);

@@ -22,6 +22,7 @@
 #define X32 0x40000000
 
 #define NAMED(name) {#name, SYS_##name}
+#define NUMBERED(name, number) {name, number}
 
 static const struct {
     const char *name;
@@ -46,9 +47,9 @@ static const struct {
     NAMED(vmsplice),
 #ifdef __x86_64__
     NAMED(ioperm), NAMED(iopl), NAMED(modify_ldt),
-    {"x32:getpid", X32 | SYS_getpid}, {"x32:socket", X32 | SYS_socket},
+    NUMBERED("x32:getpid", X32 | SYS_getpid), NUMBERED("x32:socket", X32 | SYS_socket),
     /* Calls from 512 on are x32's own; this one is its ptrace. */
-    {"x32:ptrace", X32 | 521},
+    NUMBERED("x32:ptrace", X32 | 521),
 #endif
 };
 

@@ -179,7 +179,3 @@ int watch_files(const char *path) {
 int open_to_write(const char *path) {
     return open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK) < 0 ? refused_at("openat") : 0;
 }
-
-int open_to_read(const char *path) {
-    return open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK) < 0 ? refused_at("openat") : 0;
-}

@@ -19,13 +19,15 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 
+#define KIND(name, flag) {name, flag}
+
 static const struct {
     const char *name;
     unsigned long flag;
 } kinds[] = {
-    {"mnt", CLONE_NEWNS},   {"cgroup", CLONE_NEWCGROUP}, {"uts", CLONE_NEWUTS},
-    {"ipc", CLONE_NEWIPC},  {"user", CLONE_NEWUSER},     {"pid", CLONE_NEWPID},
-    {"net", CLONE_NEWNET},  {"time", CLONE_NEWTIME},
+    KIND("mnt", CLONE_NEWNS),  KIND("cgroup", CLONE_NEWCGROUP), KIND("uts", CLONE_NEWUTS),
+    KIND("ipc", CLONE_NEWIPC), KIND("user", CLONE_NEWUSER),     KIND("pid", CLONE_NEWPID),
+    KIND("net", CLONE_NEWNET), KIND("time", CLONE_NEWTIME),
 };
 
 static unsigned long flag_of(const char *name) {

@@ -17,7 +17,6 @@
 
 const struct attack network_attacks[] = {
     {"socket", make_socket},
-    {"socketpair", make_pair},
     {"connect_tcp", connect_tcp},
     {"connect_mptcp", connect_mptcp},
     {"fast_open", fast_open},
@@ -57,12 +56,6 @@ int make_socket(const char *argument) {
     char *type = rest_of(argument);
     int made = socket(atoi(argument), atoi(type), atoi(rest_of(type)));
     return made < 0 ? refused_at("socket") : 0;
-}
-
-int make_pair(const char *argument) {
-    char *type = rest_of(argument);
-    int ends[2];
-    return socketpair(atoi(argument), atoi(type), 0, ends) < 0 ? refused_at("socketpair") : 0;
 }
 
 static int connect_by(const char *argument, int protocol) {

@@ -15,7 +15,7 @@ struct place {
 /* Reads "HOST PORT" (or "HOST PORT MORE") in every spelling that programs take. */
 int find_place(const char *argument, struct place *place);
 
-attack_function make_socket, make_pair, connect_tcp, connect_mptcp, fast_open, exchange_udp, ask_dns;
+attack_function make_socket, connect_tcp, connect_mptcp, fast_open, exchange_udp, ask_dns;
 attack_function use_shell, connect_path, connect_abstract, send_to_path, change_interface, list_interfaces;
 attack_function own_loopback, in_own_network;
 

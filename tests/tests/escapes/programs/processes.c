@@ -1,4 +1,4 @@
-/* Attacks on processes outside. "PID" is a number, or `helper`: whoever started this command. */
+/* Attacks on processes outside. "PID" is a number, or `helper`: what of the sandbox's own is nearest. */
 #include "attack.h"
 
 #include <dirent.h>
@@ -42,16 +42,15 @@ static int look_up(pid_t pid, char name[64], pid_t *parent) {
     return 0;
 }
 
+/* The helper is the first process of the namespace; where there is none, the one of that name among
+ * those that started this one. */
 static pid_t target(const char *argument) {
-    char own[64], name[64];
+    char name[64];
     pid_t pid = getpid(), parent;
     if (strncmp(argument, "helper", 6) != 0)
         return atoi(argument);
-    if (look_up(pid, own, &parent) < 0)
-        return -1;
-    do {
+    while (pid > 1 && look_up(pid, name, &parent) == 0 && strcmp(name, "autoclave-enter") != 0)
         pid = parent;
-    } while (pid > 1 && look_up(pid, name, &parent) == 0 && strcmp(name, own) == 0);
     return pid;
 }
 

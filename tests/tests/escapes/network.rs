@@ -35,8 +35,8 @@ const fn address(name: &'static str, argument: &'static str) -> Case {
 }
 
 /// Engines switch IPv6 off where there is no network, or leave it empty.
-const fn over_ipv6(case: Case) -> Case {
-    case.on(CONTAINERS, Denied("EADDRNOTAVAIL ENETUNREACH ECONNREFUSED"))
+const fn over_ipv6(case: &Case) -> Case {
+    (*case).on(CONTAINERS, Denied("EADDRNOTAVAIL ENETUNREACH ECONNREFUSED"))
 }
 
 /// A socket that is not even made.
@@ -63,7 +63,7 @@ const CASES: &[Case] = &[
         "0.0.0.0 {tcp}",
         "ECONNREFUSED",
     ),
-    over_ipv6(way(
+    over_ipv6(&way(
         "the host's loopback over IPv6",
         "connect_tcp",
         "::1 {tcp6}",
@@ -101,12 +101,12 @@ const CASES: &[Case] = &[
     ),
     // Elsewhere.
     address("TCP to another machine", "connect_tcp 198.51.100.7 443"),
-    over_ipv6(address(
+    over_ipv6(&address(
         "TCP over IPv6 to another machine",
         "connect_tcp 2001:db8::7 443",
     )),
     address("UDP to another machine", "exchange_udp 198.51.100.7 443"),
-    over_ipv6(address(
+    over_ipv6(&address(
         "UDP over IPv6 to another machine",
         "exchange_udp 2001:db8::7 443",
     )),
@@ -119,7 +119,7 @@ const CASES: &[Case] = &[
         "use_shell 198.51.100.7 443",
     ),
     address("a DNS query", "ask_dns 198.51.100.53 53"),
-    over_ipv6(address("a DNS query over IPv6", "ask_dns 2001:db8::53 53")),
+    over_ipv6(&address("a DNS query over IPv6", "ask_dns 2001:db8::53 53")),
     // Where clouds hand out credentials, in all spellings that programs take.
     address("metadata service", "connect_tcp 169.254.169.254 80"),
     address("metadata service, decimal", "connect_tcp 2852039166 80"),
@@ -144,7 +144,7 @@ const CASES: &[Case] = &[
         "metadata service, mapped, hexadecimal",
         "connect_tcp ::ffff:a9fe:a9fe 80",
     ),
-    over_ipv6(address(
+    over_ipv6(&address(
         "metadata service over IPv6",
         "connect_tcp fd00:ec2::254 80",
     )),

@@ -22,6 +22,8 @@ const NO_CGROUP: Outcome = Open(
     "Memory and processor: without a writable cgroup memory is limited for each process alone",
 );
 
+// Which limit is met first depends on what else has been written, so that agents, who write much,
+// are not compared.
 const CASES: &[Case] = &[
     Case::denied("start 400 processes", "fork_many", "400", "EAGAIN")
         .granted("20")
@@ -42,21 +44,24 @@ const CASES: &[Case] = &[
         "300 open/large.txt",
         "EFBIG",
     )
-    .granted("10 open/large-granted.txt"),
+    .granted("10 open/large-granted.txt")
+    .command_only(),
     Case::denied(
         "write a temporary file of 300 MiB",
         "fill_file",
         "300 {tmp}/large",
         "EFBIG",
     )
-    .granted("10 {tmp}/large-granted"),
+    .granted("10 {tmp}/large-granted")
+    .command_only(),
     Case::denied(
         "write a file of 300 MiB in its home",
         "fill_file",
         "300 {home}/large",
         "EFBIG",
     )
-    .granted("10 {home}/large-granted"),
+    .granted("10 {home}/large-granted")
+    .command_only(),
     Case::denied(
         "write sixteen files of 400 MiB together",
         "fill_directory",

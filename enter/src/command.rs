@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use autoclave_enter::{Files, Landlock, Proof, Rlimits, Spec, Status};
+use autoclave_enter::{Files, Instruction, Landlock, Proof, Rlimits, Spec, Status};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
@@ -76,7 +76,13 @@ fn confine(spec: &Spec, channel: &Channel) -> Result<Proof, Failure> {
     let status = ruleset
         .restrict_self()
         .map_err(|error| Failure::new(&format!("enforce Landlock: {error}"), 0))?;
-    for program in &spec.seccomp {
+    filter(&spec.seccomp)?;
+    prove(spec, status.ruleset == RulesetStatus::FullyEnforced)
+}
+
+/// Puts `programs` in force, for this process and all that it starts.
+pub fn filter(programs: &[Vec<Instruction>]) -> Result<(), Failure> {
+    for program in programs {
         let program: Vec<sock_filter> = program
             .iter()
             .map(|i| sock_filter {
@@ -89,7 +95,7 @@ fn confine(spec: &Spec, channel: &Channel) -> Result<Proof, Failure> {
         seccompiler::apply_filter(&program)
             .map_err(|error| Failure::new(&format!("enforce seccomp: {error}"), 0))?;
     }
-    prove(spec, status.ruleset == RulesetStatus::FullyEnforced)
+    Ok(())
 }
 
 fn limit(rlimits: &Rlimits) -> Result<(), Failure> {

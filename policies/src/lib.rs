@@ -35,7 +35,7 @@ pub use plan::{Grant, Identity, Level, Plan, View};
 pub use policy::{Class, Policy, PolicyRules};
 pub use preset::PRESETS;
 pub use syscalls::{
-    ArgCondition, ArgOp, ArgTest, ArgWidth, Sockets, SyscallRule, denied_syscalls,
-    denied_without_network_namespace,
+    ArgCondition, ArgOp, ArgTest, ArgWidth, Sockets, SyscallRule, denied_among_host_processes,
+    denied_syscalls, denied_without_network_namespace,
 };
 pub use tree::{EntryKind, Tree};

@@ -80,9 +80,10 @@ enum Decisive<'a> {
     Nothing,
 }
 
-/// What runs with more rights than an experiment when a person, editor or CI meets it later.
+/// What runs with more rights than an experiment when a person, editor or CI meets it later;
+/// in any case of letters, because that may be on a file system that does not tell them apart.
 const MANDATORY_IMMUTABLE: &[&str] = &[
-    "**/.[gG][iI][tT]*",
+    "**/.git*",
     "**/.autoclave",
     "**/.autoresearch",
     "**/.claude",
@@ -121,7 +122,8 @@ impl Policy {
             return Err(invalid);
         }
         let patterns = MANDATORY_IMMUTABLE.iter().map(|pattern| {
-            Mandatory::Pattern(Glob::parse(pattern).expect("the constant patterns are valid"))
+            let glob = Glob::parse(pattern).expect("the constant patterns are valid");
+            Mandatory::Pattern(glob.in_any_case())
         });
         let steering = Steering::all().iter().cloned().map(Mandatory::Steering);
         let harness = rules.named_by_harness.iter().cloned();

@@ -18,7 +18,7 @@ mod proof;
 mod remains;
 mod removal;
 mod run_folder;
-mod seccomp;
+pub(super) mod seccomp;
 mod skeleton;
 mod slot;
 mod stack;

@@ -185,10 +185,7 @@ fn play(row: Row) {
         let (is_taken, is_dropped) = (accepted.contains_key(*path), dropped.contains_key(*path));
         let is_right = match fate {
             Fate::Taken => is_taken && !is_dropped,
-            Fate::Dropped => {
-                is_dropped && !is_taken
-                    || !is_taken && dropped.keys().any(|known| known.starts_with(path))
-            }
+            Fate::Dropped => !is_taken && dropped.keys().any(|known| known.starts_with(path)),
             Fate::Unreadable if AS_USER.contains(&row) => is_dropped,
             Fate::Unreadable => accepted.keys().any(|known| known.starts_with(path)),
             // An engine tells nothing of paths that it cannot even name.

@@ -54,7 +54,7 @@ const WORK: &[(&str, &str)] = &[
     ),
     (
         "cargo",
-        "cargo test -q --offline --target-dir \"${TMPDIR:-/tmp}/target\"",
+        "cargo test -q --lib --offline --target-dir ~/target",
     ),
     (
         "pytest",
@@ -87,9 +87,10 @@ fn play(row: Row) {
         PYTHONDONTWRITEBYTECODE: '1'
 "
     );
-    let config = match setup.uses_containers() {
-        true => config.replace("backend: BACKEND", &own_lines(&setup.keys())),
-        false => config,
+    let config = if setup.uses_containers() {
+        config.replace("backend: BACKEND", &own_lines(&setup.keys()))
+    } else {
+        config
     };
     let mut stage = Stage::new(setup, &config, FILES);
     row.prepare(&mut stage);
@@ -100,11 +101,11 @@ fn play(row: Row) {
     let ended = stage.autoclave(&["exec", "-m", "work", "--", "sh", "-c", &script]);
     let ended = ended.expect(0);
     for (name, _) in WORK {
-        let is_done = ended
-            .stdout
-            .lines()
-            .any(|line| line == format!("did {name}"));
-        assert!(is_done, "{name} on {}: {ended}", row.words());
+        let word = format!("did {name}");
+        let is_done = ended.stdout.lines().any(|line| line == word);
+        // Without a /dev of its own, nothing of the host's /dev/shm is to be had.
+        let is_due = !(row.is_landlock() && *name == "shared");
+        assert_eq!(is_done, is_due, "{name} on {}: {ended}", row.words());
     }
 }
 

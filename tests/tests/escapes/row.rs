@@ -91,7 +91,7 @@ impl Row {
 /// does.
 #[macro_export]
 macro_rules! on_each_row {
-    (crate::$group:ident::GROUP) => {
+    ($here:tt::$group:ident::GROUP) => {
         fn play(row: $crate::row::Row) {
             $crate::play::play(&GROUP, row);
         }

@@ -50,14 +50,15 @@ struct Interrupts {
 
 impl Interrupts {
     fn listen() -> std::io::Result<Self> {
-        let is_ignored = ignores_hangup();
+        let hangup = if ignores_hangup() {
+            None
+        } else {
+            Some(signal(SignalKind::hangup())?)
+        };
         Ok(Self {
             int: signal(SignalKind::interrupt())?,
             term: signal(SignalKind::terminate())?,
-            hangup: match is_ignored {
-                true => None,
-                false => Some(signal(SignalKind::hangup())?),
-            },
+            hangup,
         })
     }
 

@@ -8,9 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ipc.h>
 #include <sys/mman.h>
-#include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -118,17 +116,11 @@ static int use_memory_in_children(const char *mebibytes) {
     return has_lost_a_child() ? refused_at("a child, which was killed") : 0;
 }
 
-/* "MEBIBYTES" in System V shared memory. */
+/* "MEBIBYTES" in memory that children would share. */
 static int use_shared_memory(const char *mebibytes) {
     long size = atol(mebibytes) * MIB;
-    int id = shmget(IPC_PRIVATE, (size_t)size, 0600), came_to;
-    void *bytes;
-    if (id < 0)
-        return refused_at("shmget");
-    bytes = shmat(id, NULL, 0);
-    shmctl(id, IPC_RMID, NULL);
-    came_to = touch_all(bytes == (void *)-1 ? MAP_FAILED : bytes, size, "shmat");
-    return came_to;
+    int flags = MAP_SHARED | MAP_ANONYMOUS;
+    return touch_all(mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, flags, -1, 0), size, "mmap");
 }
 
 /* "MEBIBYTES" in a file that has no name. */

@@ -1,7 +1,8 @@
 //! Lines out of chunks of bytes, within bounds.
 
-/// The longest line that is read; a longer one is skipped and counted.
-pub const MAX_LINE_BYTES: usize = 64 << 20;
+/// The longest line that is read; a longer one is skipped and counted. As JSON values, a line that is
+/// made for it takes some twenty times its bytes of memory.
+pub const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Cuts a stream of bytes into lines.
 #[derive(Debug)]

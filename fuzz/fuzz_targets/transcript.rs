@@ -58,8 +58,13 @@ fn check_bounds((heard, report): &(Vec<Heard>, Report)) {
             Heard::Tool { name, summary } => {
                 assert!(name.chars().count() <= 200 && summary.chars().count() <= 2000);
             }
-            Heard::Denied { tool, message } => {
+            Heard::Denied {
+                tool,
+                message,
+                file,
+            } => {
                 assert!(tool.chars().count() <= 200 && message.chars().count() <= 2000);
+                assert!(file.is_none_or(|file| file.chars().count() <= 4096));
             }
             Heard::Started {
                 session,

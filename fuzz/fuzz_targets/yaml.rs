@@ -30,7 +30,7 @@ fuzz_target!(|input: &[u8]| {
                 for warning in &file.warnings {
                     check_place(warning, config);
                 }
-                for place in &file.mutable_globs {
+                for place in &file.rules {
                     check_line(place.line, place.column, config);
                 }
                 let source = Source {

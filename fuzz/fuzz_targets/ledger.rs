@@ -36,10 +36,11 @@ fuzz_target!(|input: &[u8]| {
 /// Opens a ledger of these bytes; returns its records, unless a line is broken.
 fn check(path: &Path, bytes: &[u8]) -> Option<Vec<Record>> {
     std::fs::write(path, bytes).expect("a file can be written");
-    let whole = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
+    // What was never written reads as NUL, and ends what counts.
+    let hole = bytes.iter().position(|byte| *byte == 0);
+    let written = &bytes[..hole.unwrap_or(bytes.len())];
+    let newline = written.iter().rposition(|byte| *byte == b'\n');
+    let whole = newline.map_or(0, |at| at + 1);
     let lines = bytes[..whole]
         .split_inclusive(|byte| *byte == b'\n')
         .count();
@@ -50,7 +51,8 @@ fn check(path: &Path, bytes: &[u8]) -> Option<Vec<Record>> {
     } = match open(path) {
         Ok(opened) => opened,
         Err(LedgerError::BrokenLine { line, .. }) => {
-            assert!((1..=lines).contains(&line), "line {line} of {lines}");
+            // One more: a hole before something that was decided is a broken line, too.
+            assert!((1..=lines + 1).contains(&line), "line {line} of {lines}");
             let now = std::fs::read(path).expect("it is there");
             assert_eq!(now, bytes, "a broken ledger was touched");
             return None;
@@ -58,6 +60,10 @@ fn check(path: &Path, bytes: &[u8]) -> Option<Vec<Record>> {
         Err(error) => panic!("{error}"),
     };
     assert_eq!(records.len(), lines, "a line is a record");
+    let mut dropped = bytes[whole..].split_inclusive(|byte| *byte == b'\n');
+    let is_decision =
+        |line: &[u8]| line.ends_with(b"\n") && serde_json::from_slice::<Record>(line).is_ok();
+    assert!(!dropped.any(is_decision), "a decision was lost");
     assert_eq!(torn_bytes, (bytes.len() - whole) as u64);
     let now = std::fs::read(path).expect("it is there");
     assert_eq!(now, &bytes[..whole], "whole lines stay as they are");

@@ -64,7 +64,10 @@ fn check_bounds((heard, report): &(Vec<Heard>, Report)) {
                 file,
             } => {
                 assert!(tool.chars().count() <= 200 && message.chars().count() <= 2000);
-                assert!(file.is_none_or(|file| file.chars().count() <= 4096));
+                assert!(
+                    file.as_ref()
+                        .is_none_or(|file| file.chars().count() <= 4096)
+                );
             }
             Heard::Started {
                 session,

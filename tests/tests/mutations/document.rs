@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::mutation::{Mutation, Noticed};
 use crate::mutations;
+use crate::rules;
 
 /// What enforces something and is not removed here, and why.
 const LEFT_OUT: &[(&str, &str)] = &[];
@@ -31,6 +32,12 @@ fn table() -> String {
             one.proof
                 .map_or_else(String::new, |line| format!("{line} ...")),
             noticed(&one)
+        ));
+    }
+    for rule in rules::denied() {
+        text.push_str(&format!(
+            "| the denial of `{0}` | sealed, docker, podman | | its own case |\n",
+            rule.case
         ));
     }
     text.push_str("\nLeft out:\n\n");

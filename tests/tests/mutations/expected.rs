@@ -36,7 +36,9 @@ pub fn expected(row: Row) -> Answers {
     }
     found.extend(crate::rules::denied().into_iter().filter_map(|rule| {
         let errno = nix::errno::Errno::from_raw(rule.errno);
-        row.asks_each_call()
+        // Engines pass over names that their library does not know yet.
+        let is_known = row.engine().is_none() || rule.name != "open_tree_attr";
+        (row.asks_each_call() && is_known)
             .then(|| (rule.case, format!("{errno:?}")))
     }));
     found

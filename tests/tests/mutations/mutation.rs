@@ -1,6 +1,7 @@
 //! What is removed, where it matters, and who must notice.
 
 use crate::edit::Edit;
+use crate::play::{Effort, MUCH};
 use crate::row::Row;
 
 /// One enforcement that is removed.
@@ -92,6 +93,19 @@ impl Mutation {
             becomes,
         });
         self
+    }
+
+    /// Returns whether its cases take much.
+    pub fn effort(&self) -> Effort {
+        let is_much = match &self.noticed {
+            Noticed::By(cases) => cases.iter().any(|case| MUCH.contains(&case.as_str())),
+            Noticed::Breaks(_) | Noticed::Together { .. } | Noticed::ByTheProof(_) => false,
+        };
+        if is_much {
+            Effort::Much
+        } else {
+            Effort::Little
+        }
     }
 
     pub fn proof(mut self, line: &'static str) -> Self {

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use e2e::stage::Backend;
 
+use crate::play::Effort;
 use crate::program;
 use crate::row::Row;
 
@@ -21,7 +22,7 @@ const CONFIG: &str = "markers:
     description: Only files in one folder, some in another
     target: {mutable: ['src/**', 'mixed/*.txt'], immutable: []}
     metric: {command: 'true', extract: 'cat', direction: lower}
-    sandbox: {backend: process, allow_degraded: [landlock], read: ['@VIEW@'], limits: {memory: 96M, cpus: 2, pids: 200, disk: 64M}}
+    sandbox: {backend: process, read: ['@VIEW@'], limits: {memory: 96M, cpus: 2, pids: 200, disk: 64M}}
   - name: mixed
     description: Files of the workspace's own folder
     target: {mutable: ['*.top'], immutable: ['keep.top']}
@@ -32,6 +33,11 @@ const CONFIG: &str = "markers:
     target: {mutable: ['src/**', 'mixed/*.txt'], immutable: []}
     metric: {command: 'true', extract: 'cat', direction: lower}
     sandbox: {backend: process, read: ['@VIEW@'], limits: {memory: 96M, cpus: 0.05, pids: 200, disk: 64M}}
+  - name: degraded
+    description: Without namespaces
+    target: {mutable: ['src/**', 'mixed/*.txt'], immutable: []}
+    metric: {command: 'true', extract: 'cat', direction: lower}
+    sandbox: {backend: process, allow_degraded: [landlock], read: ['@VIEW@'], limits: {memory: 96M, cpus: 2, pids: 200, disk: 64M}}
   - name: contained
     description: In containers
     target: {mutable: ['src/**', 'mixed/*.txt'], immutable: []}
@@ -52,6 +58,8 @@ echo x >mixed/new.txt; echo x >mixed/new.md
 /// Everything outside, in one folder; gone when dropped.
 pub struct Outside {
     folder: tempfile::TempDir,
+    /// Shown read-only; sandboxes have a /var/tmp of their own.
+    view: tempfile::TempDir,
     /// One of root, one of the user.
     processes: [Child; 2],
     listener: TcpListener,
@@ -62,7 +70,9 @@ pub struct Outside {
 impl Outside {
     pub fn new() -> Self {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        let view = tempfile::tempdir_in("/srv").unwrap();
         open_to_all(folder.path());
+        open_to_all(view.path());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let name = format!("autoclave-mutations-{port}");
@@ -73,18 +83,16 @@ impl Outside {
             _abstract_listener: UnixListener::bind_addr(&address).unwrap(),
             queue: Queue::new(),
             folder,
+            view,
         };
         for name in ["canary", "script"] {
             fs::write(outside.at(name), "secret").unwrap();
             open_to_all(&outside.at(name));
         }
-        for name in ["list", "view", "root", "user"] {
+        for name in ["list", "root", "user"] {
             fs::create_dir(outside.at(name)).unwrap();
             open_to_all(&outside.at(name));
         }
-        // Written by whoever is mutated, read by the test.
-        fs::write(outside.at("refusals"), "").unwrap();
-        fs::set_permissions(outside.at("refusals"), Permissions::from_mode(0o666)).unwrap();
         let program = program::make(&outside.at("root"));
         for (owner, uid) in [("root", 0), ("user", USER)] {
             outside.repository(owner, uid, &program);
@@ -101,7 +109,7 @@ impl Outside {
     }
 
     /// Returns the command whose answers are compared.
-    pub fn command(&self, row: Row) -> Vec<String> {
+    pub fn command(&self, row: Row, effort: Effort) -> Vec<String> {
         if row == Row::Changes {
             return ["sh", "-c", CHANGES].map(str::to_owned).to_vec();
         }
@@ -113,16 +121,24 @@ impl Outside {
             self.listener.local_addr().unwrap().port().to_string(),
             self.queue.key.to_string(),
             text(self.folder.path().to_owned()),
-            text(self.at("view")),
+            text(self.view.path().to_owned()),
+            match effort {
+                Effort::Little => "little".to_owned(),
+                Effort::Much => "much".to_owned(),
+            },
         ]
     }
 
     fn repository(&self, owner: &str, uid: u32, program: &Path) {
         let repo = self.at(owner).join("repo");
-        let view = self.at("view");
+        let view = self.view.path();
+        let has_engine = [Row::Docker, Row::Podman]
+            .iter()
+            .any(|row| !row.is_skipped());
+        let image = has_engine.then(Backend::image).unwrap_or_default();
         let config = CONFIG
             .replace("@VIEW@", view.to_str().unwrap())
-            .replace("@IMAGE@", &Backend::image());
+            .replace("@IMAGE@", &image);
         for path in [
             "src/write",
             "src/remove",

@@ -1,7 +1,8 @@
 //! Plays a row with something removed, and returns how each case ended.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -19,6 +20,16 @@ pub enum Proof {
     On,
     Off,
 }
+
+/// Whether the cases that take more than there is are played, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    Little,
+    Much,
+}
+
+/// The cases that are played only with [`Effort::Much`].
+pub const MUCH: [&str; 3] = ["memory", "processes", "processor"];
 
 /// How a row was played.
 #[derive(Debug)]
@@ -40,11 +51,14 @@ pub struct Player {
 
 impl Player {
     /// Plays `row` without the lines that `names` stand for.
-    pub fn play(&self, row: Row, names: &[&str], proof: Proof) -> Played {
-        let refusals = self.outside.at("refusals");
+    pub fn play(&self, row: Row, names: &[&str], proof: Proof, effort: Effort) -> Played {
+        // Several are played at once.
+        let own = tempfile::tempdir_in(self.outside.folder_of(row)).unwrap();
+        let everybody = |mode| Permissions::from_mode(mode);
+        fs::set_permissions(own.path(), everybody(0o777)).unwrap();
+        let (refusals, report) = (own.path().join("refusals"), own.path().join("report.json"));
         fs::write(&refusals, "").unwrap();
-        let report = self.outside.folder_of(row).join("report.json");
-        fs::remove_file(&report).ok();
+        fs::set_permissions(&refusals, everybody(0o666)).unwrap();
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "--propagation", "private", "--", "sh", "-c"])
@@ -54,16 +68,13 @@ impl Player {
             .args(["exec", "-m", row.marker(), "--timeout", "40s", "--report"])
             .arg(&report)
             .arg("--")
-            .args(self.outside.command(row))
+            .args(self.outside.command(row, effort))
             .current_dir(self.outside.folder_of(row).join("repo"))
             .stdin(std::process::Stdio::null())
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.outside.folder_of(row).join("home"))
-            .env(
-                "AUTOCLAVE_STATE_DIR",
-                self.outside.folder_of(row).join("state"),
-            )
+            .env("AUTOCLAVE_STATE_DIR", own.path().join("state"))
             .env("AUTOCLAVE_WITHOUT", row.without())
             .env("AUTOCLAVE_OUTSIDE", "seen")
             .env("AUTOCLAVE_MUTANT", names.join(","))
@@ -71,6 +82,14 @@ impl Player {
             .env(
                 "WRAP_UID",
                 if row.is_users() { USER } else { 0 }.to_string(),
+            )
+            .env(
+                "WRAP_OPEN",
+                if names.contains(&"mount-bind-read-only") {
+                    "/usr"
+                } else {
+                    ""
+                },
             )
             .env("WRAP_CANARY", self.outside.at("canary"));
         if proof == Proof::Off {

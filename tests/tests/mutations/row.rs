@@ -56,6 +56,7 @@ impl Row {
         match self {
             Self::Mixed => "mixed",
             Self::Slow => "slow",
+            Self::Landlock | Self::LandlockUser => "degraded",
             Self::Docker | Self::Podman => "contained",
             _ => "tight",
         }
@@ -69,6 +70,12 @@ impl Row {
     /// namespaces, another rule denies all sockets before.
     pub fn asks_each_call(self) -> bool {
         !matches!(self, Self::Landlock | Self::LandlockUser | Self::Changes)
+    }
+
+    /// Says whether other sandboxes of the machine would change what it answers: limits that count
+    /// for a user, or a short time.
+    pub fn is_alone(self) -> bool {
+        matches!(self, Self::NoCgroup | Self::Slow)
     }
 
     /// Returns what the host is to be without.

@@ -46,14 +46,30 @@ pub fn mutations() -> Vec<Mutation> {
         granted("MakeBlock", user).caught_by(&["keep-make-block"]),
         granted("Refer", user).caught_by(&["keep-hard-link"]),
         granted("IoctlDev", user).caught_by(&["device-request"]),
-        granted("Execute", Row::Landlock).caught_by(&["execute-outside"]),
-        granted("ReadFile", Row::Landlock).caught_by(&["read-outside"]),
+        granted("Execute", Row::Landlock).covered(
+            "the right ReadFile, which execve(2) needs, too",
+            &["landlock-ReadFile"],
+            &["execute-outside"],
+        ),
+        granted("ReadFile", Row::Landlock)
+            .proof("reading a secret of the host")
+            .caught_by(&["read-outside"]),
         granted("ReadDir", Row::Landlock).caught_by(&["list-outside"]),
         Mutation::new("tree-MakeChar", "character devices from what is mutable", user)
-            .instead_near(COMMAND, tree, "AccessFs::MakeChar", "BitFlags::<AccessFs>::empty()")
+            .raw(
+                COMMAND,
+                tree,
+                "AccessFs::MakeChar",
+                "(if @ON { BitFlags::<AccessFs>::empty() } else { BitFlags::from(@ORIGINAL) })",
+            )
             .caught_by(&["src-make-character"]),
         Mutation::new("tree-MakeBlock", "block devices from what is mutable", user)
-            .instead_near(COMMAND, tree, "AccessFs::MakeBlock", "BitFlags::<AccessFs>::empty()")
+            .raw(
+                COMMAND,
+                tree,
+                "AccessFs::MakeBlock",
+                "(if @ON { BitFlags::<AccessFs>::empty() } else { BitFlags::from(@ORIGINAL) })",
+            )
             .caught_by(&["src-make-block"]),
         Mutation::new("scope-signals", "the scope of signals", Row::LandlockUser)
             .raw(COMMAND, scope, scope, "if autoclave_enter::mutant::is(\"scope-signals\") { ruleset = ruleset.scope(Scope::from_all(abi) & !Scope::Signal)?; } else if autoclave_enter::mutant::is(\"scope-sockets\") { ruleset = ruleset.scope(Scope::from_all(abi) & !Scope::AbstractUnixSocket)?; } else { @ORIGINAL }")
@@ -79,7 +95,8 @@ pub fn mutations() -> Vec<Mutation> {
                 ".chain([copy.clone(), tmp.clone()])",
                 "@ORIGINAL.chain(std::iter::once(PathBuf::from(\"/\")).filter(|_| @ON))",
             )
-            .caught_by(&["read-outside", "list-outside"]),
+            .proof("reading a secret of the host")
+            .caught_by(&["read-outside", "list-outside", "execute-outside"]),
         Mutation::new("shared-memory", "the host's /dev/shm kept closed", Row::Landlock)
             .raw(
                 UNMOUNTED,

@@ -51,6 +51,8 @@ void identity(void) {
     FILE *file = fopen("/proc/self/oom_score_adj", "r");
     if (!file || !fgets(word, sizeof word, file))
         snprintf(word, sizeof word, "unreadable\n");
+    if (file)
+        fclose(file);
     word[strcspn(word, "\n")] = 0;
     say("out-of-memory-score", word);
     struct stat found;

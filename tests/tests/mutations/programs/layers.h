@@ -18,6 +18,7 @@ struct outside {
     int key;              /* a SysV message queue that everybody may use */
     const char *folder;   /* a folder that everybody may read: `canary`, `script`, `list/` */
     const char *view;     /* a folder that sandboxes are shown read-only */
+    int is_much;          /* also tries to take too much, which takes time */
 };
 extern struct outside outside;
 

@@ -105,6 +105,8 @@ void limits(void) {
     group("swap-group", "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "/sys/fs/cgroup/memory.swap.max");
     group("processes-group", "/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max");
     group("processor-group", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu.max");
+    if (!outside.is_much)
+        return;
     processor();
     processes();
     memory();

@@ -25,9 +25,9 @@ void tell(const char *name, long result) {
 }
 
 int main(int count, char **words) {
-    if (count != 6)
+    if (count != 7)
         return 2;
-    outside = (struct outside){atoi(words[1]), atoi(words[2]), atoi(words[3]), words[4], words[5]};
+    outside = (struct outside){atoi(words[1]), atoi(words[2]), atoi(words[3]), words[4], words[5], !strcmp(words[6], "much")};
     identity();
     surroundings();
     mounts();

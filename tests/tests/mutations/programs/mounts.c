@@ -71,12 +71,14 @@ void mounts(void) {
     waitpid(child, &status, 0);
     say("execute-outside", WEXITSTATUS(status) ? errno_name(WEXITSTATUS(status)) : "ok");
     say("private-etc", access("/etc/ssl/private", F_OK) ? errno_name(errno) : "seen");
-    int terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int terminal = open("/dev/tty", O_WRONLY | O_NOCTTY | O_CLOEXEC);
     tell("terminal", terminal);
+    if (terminal >= 0)
+        close(terminal);
     const char *word = "private";
     FILE *table = fopen("/proc/self/mountinfo", "r");
     while (table && fgets(line, sizeof line, table))
-        if (strstr(line, " shared:") || strstr(line, " master:"))
+        if (strstr(line, outside.view) && (strstr(line, " shared:") || strstr(line, " master:")))
             word = "shared";
-    say("mount-propagation", word);
+    say("mount-view-propagation", word);
 }

@@ -26,6 +26,8 @@ static void sockets(void) {
     struct sockaddr_in any = {.sin_family = AF_INET};
     int handle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     tell("bind-port", handle < 0 ? -1 : bind(handle, (void *)&any, sizeof any));
+    if (handle >= 0)
+        close(handle);
     struct sockaddr_un abstract = {.sun_family = AF_UNIX};
     int length = snprintf(abstract.sun_path + 1, 90, "autoclave-mutations-%d", outside.port);
     tell("outside-abstract-socket",
@@ -54,6 +56,8 @@ static void control_groups(void) {
             word = "elsewhere";
     }
     say("cgroup-names", file ? word : "unreadable");
+    if (file)
+        fclose(file);
 }
 
 void surroundings(void) {

@@ -32,10 +32,8 @@ pub fn mutations() -> Vec<Mutation> {
             .caught_by(&["bounding-capabilities"]),
         Mutation::new("capabilities-Inheritable", "the empty inheritable set", Row::Sealed)
             .caught_by(&["inheritable-capabilities"]),
-        Mutation::new("capabilities-Effective", "the empty effective set", Row::SealedUser)
-            .breaks("could not drop capabilities"),
-        Mutation::new("capabilities-Permitted", "the empty permitted set", Row::SealedUser)
-            .only_by_the_proof("permitted capabilities are", execve),
+        Mutation::new("capabilities-Permitted", "the empty permitted and effective sets", Row::SealedUser)
+            .only_by_the_proof("effective capabilities are", execve),
         Mutation::new("no-new-privileges", "no_new_privs", Row::Sealed)
             .without(COMMAND, "prctl::set_no_new_privs().during(\"give up new privileges\")?;")
             .covered(

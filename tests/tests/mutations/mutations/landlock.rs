@@ -44,7 +44,11 @@ pub fn mutations() -> Vec<Mutation> {
         granted("MakeSock", user).caught_by(&["keep-make-socket"]),
         granted("MakeChar", user).caught_by(&["keep-make-character"]),
         granted("MakeBlock", user).caught_by(&["keep-make-block"]),
-        granted("Refer", user).caught_by(&["keep-hard-link"]),
+        granted("Refer", user).covered(
+            "the right MakeReg, which link(2) needs, too",
+            &["landlock-MakeReg"],
+            &["keep-hard-link=ok"],
+        ),
         granted("IoctlDev", user).caught_by(&["device-request"]),
         granted("Execute", Row::Landlock).covered(
             "the right ReadFile, which execve(2) needs, too",
@@ -81,13 +85,18 @@ pub fn mutations() -> Vec<Mutation> {
             &["outside-abstract-socket"],
         ),
         Mutation::new("tcp-connect", "the denial of TCP connections", Row::LandlockUser)
-            .instead_near(
+            .raw(
                 COMMAND,
                 "ruleset.handle_access(AccessNet::from_all(abi))?",
                 "AccessNet::from_all(abi)",
-                "AccessNet::from_all(abi) & !AccessNet::ConnectTcp",
+                "if @ON { @ORIGINAL & !AccessNet::ConnectTcp } else if autoclave_enter::mutant::is(\"tcp-bind\") { @ORIGINAL & !AccessNet::BindTcp } else { @ORIGINAL }",
             )
             .covered("the filter, which lets no socket be made", &["sockets"], &["outside-port"]),
+        Mutation::new("tcp-bind", "the denial of TCP ports", Row::LandlockUser).covered(
+            "the filter, which lets no socket be made",
+            &["sockets"],
+            &["bind-port"],
+        ),
         Mutation::new("readable", "the short list of what can be read", Row::Landlock)
             .raw(
                 UNMOUNTED,

@@ -25,6 +25,20 @@ static void ids(const char *name, long real, long effective, long saved) {
     say(name, word);
 }
 
+/* Says whether a process is closed to this one's uid. Those that started the command become so while it
+ * starts, which may take them a while. */
+static const char *closed(const char *path) {
+    struct stat found;
+    for (int i = 0; i < 300; i++) {
+        if (stat(path, &found))
+            return errno_name(errno);
+        if (found.st_uid != getuid())
+            return "closed";
+        usleep(10000);
+    }
+    return "readable";
+}
+
 void identity(void) {
     uid_t users[3];
     gid_t groups[64];
@@ -55,12 +69,7 @@ void identity(void) {
         fclose(file);
     word[strcspn(word, "\n")] = 0;
     say("out-of-memory-score", word);
-    struct stat found;
-    say("first-process", stat("/proc/1/environ", &found) ? errno_name(errno)
-                         : found.st_uid == getuid()      ? "readable"
-                                                         : "closed");
+    say("first-process", closed("/proc/1/environ"));
     snprintf(word, sizeof word, "/proc/%d/environ", getppid());
-    say("parent", stat(word, &found)              ? errno_name(errno)
-                  : found.st_uid == getuid()      ? "readable"
-                                                  : "closed");
+    say("parent", closed(word));
 }

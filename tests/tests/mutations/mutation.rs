@@ -24,7 +24,7 @@ pub struct Mutation {
 pub enum Noticed {
     /// These cases, at least.
     By(Vec<String>),
-    /// Nothing runs any more: the failure holds this text.
+    /// Nothing runs any more: the failure, or what the proof says, holds this text.
     Breaks(&'static str),
     /// No case alone, because `by` denies the same. With these mutations together, these cases do.
     Together {

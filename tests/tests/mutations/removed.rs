@@ -158,8 +158,8 @@ fn unnoticed(player: &Player, one: &Mutation, row: Row, wanted: &Answers) -> Vec
     let differs = differing(&wanted, &alone.answers);
     let mut problems = Vec::new();
     if let Noticed::Breaks(message) = one.noticed {
-        if alone.has_run || !alone.said.contains(message) {
-            let said = &alone.said;
+        let said = format!("{}{}", alone.said, alone.refusals);
+        if alone.has_run || !said.contains(message) {
             problems.push(format!("{at}: not `{message}`: {said} {differs:?}"));
         }
         return problems;

@@ -68,7 +68,7 @@ fn arguments(rule: &SyscallRule) -> [u64; 3] {
             ArgOp::Differs(_) => None,
         });
         arguments[usize::from(index)] = candidates
-            .chain(40..)
+            .chain(40..100)
             .find(|value| tests.iter().all(|test| meets(test, *value)))
             .unwrap();
     }

@@ -9,7 +9,7 @@ const NONE: &str = "MsFlags::empty()";
 
 pub fn mutations() -> Vec<Mutation> {
     let flag = |name: &str, what: &str, file, near, original| {
-        Mutation::new(format!("mount-{name}"), format!("{what}"), Row::Sealed)
+        Mutation::new(format!("mount-{name}"), what, Row::Sealed)
             .instead_near(file, near, original, NONE)
     };
     let scratch =

@@ -210,7 +210,7 @@ fn plumbing() -> Vec<Edit> {
             "enter/src/command.rs",
             "caps::clear(None, set).map_err(lost(\"drop capabilities\"))?;",
             "caps::clear(None, set).map_err(lost(\"drop capabilities\"))?;",
-            "if !autoclave_enter::mutant::is(&format!(\"capabilities-{set:?}\")) && (set != caps::CapSet::Effective || !autoclave_enter::mutant::is(\"capabilities-Permitted\")) { caps::clear(None, set).map_err(lost(\"drop capabilities\"))?; }",
+            "if !autoclave_enter::mutant::is(&format!(\"capabilities-{set:?}\")) && (!matches!(set, caps::CapSet::Effective) || !autoclave_enter::mutant::is(\"capabilities-Permitted\")) { caps::clear(None, set).map_err(lost(\"drop capabilities\"))?; }",
         ),
         edit(
             "runner/src/sandbox/container/describe.rs",

@@ -1,5 +1,8 @@
 //! Builds the helper that enters the process sandbox, static where the target allows it, so that
 //! it starts in well under a millisecond and needs nothing of the host.
+//!
+//! Never fetches anything: the helper is made of crates that the runner is made of too, and those are
+//! there when this starts.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -14,13 +17,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let out = PathBuf::from(out);
-    for (flags, offline) in [
-        ("-C target-feature=+crt-static", true),
-        ("-C target-feature=+crt-static", false),
-        ("", true),
-        ("", false),
-    ] {
-        if let Some(binary) = build(&out.join("enter"), &target, flags, offline) {
+    for flags in ["-C target-feature=+crt-static", ""] {
+        if let Some(binary) = build(&out.join("enter"), &target, flags) {
             if flags.is_empty() {
                 println!("cargo:warning=the sandbox helper is not static: executions start slower");
             }
@@ -32,7 +30,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn build(folder: &Path, target: &str, flags: &str, offline: bool) -> Option<PathBuf> {
+fn build(folder: &Path, target: &str, flags: &str) -> Option<PathBuf> {
     let cargo = env::var_os("CARGO")?;
     let manifest = Path::new(&env::var_os("CARGO_MANIFEST_DIR")?).join("../enter/Cargo.toml");
     let mut command = Command::new(cargo);
@@ -50,6 +48,7 @@ fn build(folder: &Path, target: &str, flags: &str, offline: bool) -> Option<Path
             "--quiet",
             "--release",
             "--locked",
+            "--offline",
             "--bin",
             "autoclave-enter",
         ])
@@ -62,9 +61,6 @@ fn build(folder: &Path, target: &str, flags: &str, offline: bool) -> Option<Path
         .env("RUSTFLAGS", flags)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort");
-    if offline {
-        command.arg("--offline");
-    }
     let is_built = command.status().is_ok_and(|status| status.success());
     is_built.then(|| folder.join(target).join("release/autoclave-enter"))
 }

@@ -3,10 +3,17 @@
 use autoclave_runner::campaign::CampaignError;
 use autoclave_runner::ledger::LedgerError;
 use autoclave_runner::repo::RepoError;
+use autoclave_runner::sandbox::SandboxError;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::sandbox_hint;
+
+/// Says whether a file could not be written for what its disk is, not for what it is itself.
+fn is_of_the_disk(cause: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&cause.kind())
+}
 
 impl From<CampaignError> for Failure {
     fn from(error: CampaignError) -> Self {
@@ -27,6 +34,10 @@ impl From<CampaignError> for Failure {
                     "`autoclave run --new` starts a run of its own; the broken one stays to be looked at.",
                 ),
             ),
+            CampaignError::Repo(RepoError::NoSuchCommit { .. }) => (
+                Exit::RepositoryOrLedger,
+                Some("Where an unfinished run stands on it, `autoclave run --new` starts another."),
+            ),
             CampaignError::Repo(_) => (Exit::RepositoryOrLedger, None),
             CampaignError::Conflict { .. } => (
                 Exit::RepositoryOrLedger,
@@ -38,6 +49,12 @@ impl From<CampaignError> for Failure {
                 Exit::UsageLimitOrInfrastructure,
                 Some(
                     "When the container engine works again (`docker info`), `autoclave run` goes on where this stopped.",
+                ),
+            ),
+            CampaignError::Sandbox(SandboxError::Io { cause, .. }) if is_of_the_disk(cause) => (
+                Exit::RepositoryOrLedger,
+                Some(
+                    "The state directory (AUTOCLAVE_STATE_DIR) must be writable and its disk not full; then `autoclave run` goes on where this stopped.",
                 ),
             ),
             CampaignError::Sandbox(cause) => {

@@ -1,11 +1,13 @@
 //! The `autoclave` command: words in, words out.
 
+mod asked;
 mod command;
 mod demo;
 mod diagnostic;
 mod ecosystem;
 mod engine;
 mod exit;
+mod explanation;
 mod failure;
 mod log;
 mod output;
@@ -14,6 +16,7 @@ mod reporter;
 mod runtime;
 mod sandbox_hint;
 mod service;
+mod sheet;
 mod table;
 
 use std::path::PathBuf;

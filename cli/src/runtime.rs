@@ -2,13 +2,14 @@
 
 use std::future::Future;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 
-/// Runs `work` on this thread until it ends. The first SIGINT or SIGTERM cancels the token that
-/// `work` is given; the second ends the process at once.
+/// Runs `work` on this thread until it ends. The first SIGINT, SIGTERM or SIGHUP cancels the token
+/// that `work` is given; the second ends the process at once.
 ///
 /// One thread on purpose: the kernel ends a sandbox when the thread that started it ends.
 ///
@@ -41,23 +42,46 @@ where
 }
 
 struct Interrupts {
-    int: tokio::signal::unix::Signal,
-    term: tokio::signal::unix::Signal,
+    int: Signal,
+    term: Signal,
+    /// The terminal is gone; `None` where whoever started us wants that ignored, as nohup(1) does.
+    hangup: Option<Signal>,
 }
 
 impl Interrupts {
     fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
+        let hangup = if ignores_hangup() {
+            None
+        } else {
+            Some(signal(SignalKind::hangup())?)
+        };
         Ok(Self {
             int: signal(SignalKind::interrupt())?,
             term: signal(SignalKind::terminate())?,
+            hangup,
         })
     }
 
     async fn next(&mut self) {
+        let Self { int, term, hangup } = self;
+        let hangup = async {
+            match hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.int.recv() => {}
-            _ = self.term.recv() => {}
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            () = hangup => {}
         }
     }
+}
+
+/// Says whether SIGHUP was ignored when the process started: bit 0 of `SigIgn`; see proc(5).
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use autoclave_enter::{Files, Landlock, Proof, Rlimits, Spec, Status};
+use autoclave_enter::{Files, Instruction, Landlock, Proof, Rlimits, Spec, Status};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
@@ -76,7 +76,13 @@ fn confine(spec: &Spec, channel: &Channel) -> Result<Proof, Failure> {
     let status = ruleset
         .restrict_self()
         .map_err(|error| Failure::new(&format!("enforce Landlock: {error}"), 0))?;
-    for program in &spec.seccomp {
+    filter(&spec.seccomp)?;
+    prove(spec, status.ruleset == RulesetStatus::FullyEnforced)
+}
+
+/// Puts `programs` in force, for this process and all that it starts.
+pub fn filter(programs: &[Vec<Instruction>]) -> Result<(), Failure> {
+    for program in programs {
         let program: Vec<sock_filter> = program
             .iter()
             .map(|i| sock_filter {
@@ -89,7 +95,7 @@ fn confine(spec: &Spec, channel: &Channel) -> Result<Proof, Failure> {
         seccompiler::apply_filter(&program)
             .map_err(|error| Failure::new(&format!("enforce seccomp: {error}"), 0))?;
     }
-    prove(spec, status.ruleset == RulesetStatus::FullyEnforced)
+    Ok(())
 }
 
 fn limit(rlimits: &Rlimits) -> Result<(), Failure> {
@@ -152,6 +158,31 @@ pub fn landlock_abi() -> u8 {
         .unwrap_or(0)
 }
 
+/// Loads a filter that allows everything, and returns 0 or the errno of the refusal.
+pub fn seccomp_errno() -> u8 {
+    // BPF_RET | BPF_K with SECCOMP_RET_ALLOW; see seccomp(2).
+    let allow = sock_filter {
+        code: 0x06,
+        jt: 0,
+        jf: 0,
+        k: 0x7fff_0000,
+    };
+    let loaded = prctl::set_no_new_privs()
+        .map_err(io::Error::from)
+        .and_then(|()| match seccompiler::apply_filter(&[allow]) {
+            Ok(()) => Ok(()),
+            Err(seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error)) => {
+                Err(error)
+            }
+            Err(_) => Err(io::ErrorKind::InvalidInput.into()),
+        });
+    match loaded {
+        Ok(()) => 0,
+        // Errnos are small; what has none is no refusal of the kernel's.
+        Err(error) => u8::try_from(errno_of(&error)).unwrap_or(u8::MAX),
+    }
+}
+
 fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Error>> {
     let abi = ABI::from(landlock.abi.min(6));
     let mut ruleset = Ruleset::default()
@@ -176,10 +207,10 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
         created = grant(created, path, rights)?;
     }
     for path in &landlock.trees {
-        created = grant(created, path, tree)?;
+        created = grant_in_place(created, path, tree)?;
     }
     for path in &landlock.files {
-        created = grant(
+        created = grant_in_place(
             created,
             path,
             file_write | AccessFs::from_file(abi) & AccessFs::from_read(abi),
@@ -201,6 +232,28 @@ fn ruleset(landlock: &Landlock) -> Result<RulesetCreated, Box<dyn std::error::Er
         )?;
     }
     Ok(created)
+}
+
+/// Adds a rule for what is at the very path. A link is replaced in its directory, never written: a
+/// rule on it would be one on what it leads to, wherever that is; it may lead in circles, too.
+fn grant_in_place(
+    created: RulesetCreated,
+    path: &Path,
+    rights: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, Box<dyn std::error::Error>> {
+    const NOTHING: [Errno; 3] = [Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP];
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Ok(created),
+        Ok(_) => Ok(created.add_rule(PathBeneath::new(PathFd::new(path)?, rights))?),
+        Err(error)
+            if NOTHING
+                .iter()
+                .any(|errno| *errno as i32 == errno_of(&error)) =>
+        {
+            Ok(created)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Adds a rule; a path that is not there has nothing to grant.

@@ -66,7 +66,9 @@ fn contain(nonce: &mut String) -> Result<Status, Failure> {
         UnixStream::connect(socket)
             .during("reach the gateway's socket, which is not there as shared")?;
     }
+    // What the engine alone has put in force.
     let proof = command::prove_contained(spec.has_network)?;
+    command::filter(&spec.seccomp)?;
     send(&spec.nonce, &Status::Enforced(Box::new(proof))).during("report")?;
     let mut words = spec.argv.iter().map(|word| OsStr::from_bytes(word));
     let program = words.next().unwrap_or_default();

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         ["contained"] => contained::run(),
         ["relay", socket] => relay::run(socket),
         ["landlock-abi"] => ExitCode::from(command::landlock_abi()),
+        ["seccomp"] => ExitCode::from(command::seccomp_errno()),
         _ => ExitCode::from(2),
     }
 }

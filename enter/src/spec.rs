@@ -148,6 +148,9 @@ pub struct Contained {
     pub writes: Vec<Write>,
     /// Bytes that all files of the command may take together.
     pub disk_bytes: u64,
+    /// Programs to load in this order, beside the engine's profile: an engine leaves out the calls
+    /// whose names its library does not know.
+    pub seccomp: Vec<Vec<Instruction>>,
     /// Program and arguments, as bytes.
     pub argv: Vec<Vec<u8>>,
     /// The whole environment, as bytes.

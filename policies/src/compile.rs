@@ -24,7 +24,8 @@ pub struct PlanRequest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot enforce {rule}: {why}")]
 pub struct Refusal {
-    /// The layer or setting: `paths`, `syscalls`, `view`, `views`, `limits`, `allow_degraded`.
+    /// The layer or setting: `paths`, `syscalls`, `identity`, `view`, `views`, `processes`, `limits`,
+    /// `allow_degraded`.
     pub rule: String,
     pub why: String,
     /// What comes nearest and can be enforced, as an instruction to the user.
@@ -68,4 +69,4 @@ pub fn compile(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -86,6 +86,26 @@ impl Glob {
         })
     }
 
+    /// Returns the pattern that matches whatever the case of ASCII letters is: for names that a file
+    /// system elsewhere may not tell apart.
+    pub(crate) fn in_any_case(mut self) -> Self {
+        for component in &mut self.components {
+            let pattern = match component {
+                Component::AnyDepth | Component::Anything => continue,
+                Component::Literal(name) => globset::escape(&String::from_utf8_lossy(name)),
+                Component::Wild(matcher) => matcher.glob().glob().to_owned(),
+            };
+            let insensitive = GlobBuilder::new(&pattern)
+                .literal_separator(true)
+                .backslash_escape(true)
+                .case_insensitive(true)
+                .build()
+                .expect("it was a pattern before");
+            *component = Component::Wild(Box::new(insensitive.compile_matcher()));
+        }
+        self
+    }
+
     /// Returns the pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -327,6 +347,16 @@ mod tests {
 
     fn glob(text: &str) -> Glob {
         Glob::parse(text).unwrap()
+    }
+
+    #[test]
+    fn case_of_letters_is_passed_over_only_where_asked_for() {
+        let path = RepoPath::try_from("a/.Claude/x[1].MD").unwrap();
+        for pattern in ["**/.claude", "**/.clau*", "A/.CLAUDE/X\\[1\\].md"] {
+            assert!(!glob(pattern).covers(&path), "{pattern}");
+            assert!(glob(pattern).in_any_case().covers(&path), "{pattern}");
+        }
+        assert!(!glob("**/.claud").in_any_case().covers(&path));
     }
 
     fn path(text: &str) -> RepoPath {

@@ -15,6 +15,8 @@ pub struct HostCapabilities {
     pub landlock_abi: u32,
     /// Seccomp filters can be loaded.
     pub seccomp: Ability,
+    /// Commands can be started as who they are to be, at the level that the rest leads to.
+    pub identity: Ability,
     /// A cgroup can be made for each execution; without it limits are rlimits.
     pub cgroup: bool,
 }

@@ -3,6 +3,7 @@
 //! Pure: no I/O, clock, environment or randomness. The runner walks trees and probes hosts, this
 //! crate says what follows.
 
+mod access;
 mod compile;
 mod diagnostic;
 mod glob;
@@ -19,6 +20,9 @@ mod syscalls;
 mod tree;
 pub mod yaml;
 
+pub use access::{
+    Access, AccessParts, Backend, Decision, HostSide, Layer, Operation, Outcome, Rule, connect,
+};
 pub use compile::{PlanRequest, Refusal, compile};
 pub use diagnostic::{Problem, Problems, Source};
 pub use glob::{Glob, InvalidGlob};
@@ -31,7 +35,7 @@ pub use plan::{Grant, Identity, Level, Plan, View};
 pub use policy::{Class, Policy, PolicyRules};
 pub use preset::PRESETS;
 pub use syscalls::{
-    ArgCondition, ArgOp, ArgTest, ArgWidth, Sockets, SyscallRule, denied_syscalls,
-    denied_without_network_namespace,
+    ArgCondition, ArgOp, ArgTest, ArgWidth, Sockets, SyscallRule, denied_among_host_processes,
+    denied_syscalls, denied_without_network_namespace,
 };
 pub use tree::{EntryKind, Tree};

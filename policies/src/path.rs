@@ -55,6 +55,11 @@ impl RepoPath {
         }
     }
 
+    /// Returns the path that a relative one of the file system is, if it is a plain one.
+    pub fn from_relative(path: &Path) -> Option<Self> {
+        Self::new(path.as_os_str().as_bytes()).ok()
+    }
+
     /// Returns the bytes of the path, components separated by `/`.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -85,7 +85,8 @@ impl Plan {
             || matches!(self.grant_at(directory), Some(Grant::Open { .. }))
     }
 
-    fn is_in_tree(&self, path: &RepoPath) -> bool {
+    /// Says whether `path` is a directory that is writable with everything beneath, or lies in one.
+    pub(crate) fn is_in_tree(&self, path: &RepoPath) -> bool {
         let mut ancestors = std::iter::successors(Some(path.clone()), RepoPath::parent);
         ancestors.any(|path| matches!(self.grant_at(Some(&path)), Some(Grant::Tree { .. })))
     }

@@ -1,7 +1,7 @@
 //! What may happen to each path of a repository.
 
 use crate::steering::Steering;
-use crate::{Glob, InvalidGlob, RepoPath};
+use crate::{Glob, InvalidGlob, RepoPath, Rule};
 
 /// What may happen to one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,9 +67,23 @@ enum Mandatory {
     Harness(RepoPath),
 }
 
-/// What runs with more rights than an experiment when a person, editor or CI meets it later.
+/// What decides about one path.
+enum Decisive<'a> {
+    Hidden(&'a Glob),
+    HiddenGuard,
+    Immutable(&'a Glob),
+    /// It is git's own, or lies in it.
+    Repository,
+    Mandatory(&'a Mandatory),
+    Mutable(&'a Glob),
+    Scratch(&'a Glob),
+    Nothing,
+}
+
+/// What runs with more rights than an experiment when a person, editor or CI meets it later;
+/// in any case of letters, because that may be on a file system that does not tell them apart.
 const MANDATORY_IMMUTABLE: &[&str] = &[
-    "**/.[gG][iI][tT]*",
+    "**/.git*",
     "**/.autoclave",
     "**/.autoresearch",
     "**/.claude",
@@ -108,7 +122,8 @@ impl Policy {
             return Err(invalid);
         }
         let patterns = MANDATORY_IMMUTABLE.iter().map(|pattern| {
-            Mandatory::Pattern(Glob::parse(pattern).expect("the constant patterns are valid"))
+            let glob = Glob::parse(pattern).expect("the constant patterns are valid");
+            Mandatory::Pattern(glob.in_any_case())
         });
         let steering = Steering::all().iter().cloned().map(Mandatory::Steering);
         let harness = rules.named_by_harness.iter().cloned();
@@ -125,16 +140,52 @@ impl Policy {
 
     /// Returns what may happen to `path`, whether it exists or not.
     pub fn class_of(&self, path: &RepoPath) -> Class {
-        if self.is_hidden(path) {
-            Class::Hidden
-        } else if self.immutable.iter().any(|glob| glob.covers(path)) || self.is_mandatory(path) {
-            Class::Immutable
-        } else if self.mutable.iter().any(|glob| glob.matches(path)) {
-            Class::Mutable
-        } else if self.scratch.iter().any(|glob| glob.matches(path)) {
-            Class::Scratch
+        self.judge(path).0
+    }
+
+    /// Returns the rule that decides [`Self::class_of`]; of several that would, the first.
+    pub fn rule_of(&self, path: &RepoPath) -> Rule {
+        match self.judge(path).1 {
+            Decisive::Hidden(glob) => Rule::Hidden(glob.to_string()),
+            Decisive::HiddenGuard => Rule::HiddenGuard,
+            Decisive::Immutable(glob) => Rule::Immutable(glob.to_string()),
+            Decisive::Repository => Rule::Repository,
+            Decisive::Mandatory(Mandatory::Pattern(glob)) => Rule::Protected(glob.to_string()),
+            Decisive::Mandatory(Mandatory::Steering(steering)) => Rule::Steers(steering.ecosystem),
+            Decisive::Mandatory(Mandatory::Harness(_)) => Rule::Harness,
+            Decisive::Mutable(glob) => Rule::Mutable(glob.to_string()),
+            Decisive::Scratch(glob) => Rule::Scratch(glob.to_string()),
+            Decisive::Nothing => Rule::Uncovered,
+        }
+    }
+
+    /// Returns the rule by which something directly in `directory` may be written, if there is one.
+    pub(crate) fn rule_for_children(&self, directory: &RepoPath) -> Option<Rule> {
+        let reaches = |glob: &&Glob| glob.may_match_child_of(Some(directory));
+        let mutable = self.mutable.iter().find(reaches);
+        let mutable = mutable.map(|glob| Rule::Mutable(glob.to_string()));
+        mutable.or_else(|| {
+            let scratch = self.scratch.iter().find(reaches);
+            scratch.map(|glob| Rule::Scratch(glob.to_string()))
+        })
+    }
+
+    /// The order of what wins is written here and nowhere else.
+    fn judge(&self, path: &RepoPath) -> (Class, Decisive<'_>) {
+        if let Some(glob) = self.hidden.iter().find(|glob| glob.covers(path)) {
+            (Class::Hidden, Decisive::Hidden(glob))
+        } else if self.hidden_files.iter().any(|file| path.is_within(file)) {
+            (Class::Hidden, Decisive::HiddenGuard)
+        } else if let Some(glob) = self.immutable.iter().find(|glob| glob.covers(path)) {
+            (Class::Immutable, Decisive::Immutable(glob))
+        } else if let Some(decisive) = self.mandatory(path) {
+            (Class::Immutable, decisive)
+        } else if let Some(glob) = self.mutable.iter().find(|glob| glob.matches(path)) {
+            (Class::Mutable, Decisive::Mutable(glob))
+        } else if let Some(glob) = self.scratch.iter().find(|glob| glob.matches(path)) {
+            (Class::Scratch, Decisive::Scratch(glob))
         } else {
-            Class::ReadOnly
+            (Class::ReadOnly, Decisive::Nothing)
         }
     }
 
@@ -182,7 +233,7 @@ impl Policy {
         restrictive
             .into_iter()
             .any(|glob| glob.covers_children_of(directory))
-            || directory.is_some_and(|directory| self.is_mandatory(directory))
+            || directory.is_some_and(|directory| self.mandatory(directory).is_some())
     }
 
     /// Says whether a mutable or scratch pattern could match a direct child of `directory`.
@@ -191,23 +242,19 @@ impl Policy {
         writable.any(|glob| glob.may_match_child_of(Some(directory)))
     }
 
-    fn is_hidden(&self, path: &RepoPath) -> bool {
-        self.hidden.iter().any(|glob| glob.covers(path))
-            || self.hidden_files.iter().any(|file| path.is_within(file))
-    }
-
-    /// Says whether `path` is protected although no list of the marker says so.
-    fn is_mandatory(&self, path: &RepoPath) -> bool {
+    /// Returns why `path` is protected although no list of the marker says so, if it is.
+    fn mandatory(&self, path: &RepoPath) -> Option<Decisive<'_>> {
         // No commit can hold it, and inside a sandbox it is thrown away: nothing to name.
         if path
             .components()
             .any(|name| name.eq_ignore_ascii_case(b".git"))
         {
-            return true;
+            return Some(Decisive::Repository);
         }
         let mut covering = self.mandatory.iter().filter(|rule| rule.covers(path));
         covering
-            .any(|rule| !names_literally(&self.mutable, path, rule) && !self.is_output(path, rule))
+            .find(|rule| !names_literally(&self.mutable, path, rule) && !self.is_output(path, rule))
+            .map(Decisive::Mandatory)
     }
 
     /// Says whether a scratch pattern without wildcards names `path` as something that the build

@@ -57,7 +57,9 @@ const AF_INET: u64 = 2;
 const AF_INET6: u64 = 10;
 const AF_NETLINK: u64 = 16;
 const NETLINK_ROUTE: u64 = 0;
-const IPPROTO_MPTCP: u64 = 262;
+const IPPROTO_IP: u64 = 0;
+const IPPROTO_TCP: u64 = 6;
+const IPPROTO_UDP: u64 = 17;
 const SOCK_RAW: u64 = 3;
 const SOCK_PACKET: u64 = 10;
 /// The bits of a socket's type; the rest are flags such as `SOCK_CLOEXEC`.
@@ -74,6 +76,12 @@ const CLONE_NEWIPC: u64 = 0x0800_0000;
 const CLONE_NEWUSER: u64 = 0x1000_0000;
 const CLONE_NEWPID: u64 = 0x2000_0000;
 const CLONE_NEWNET: u64 = 0x4000_0000;
+
+/// `setpriority(2)` and `ioprio_set(2)`: all processes of a user.
+const PRIO_USER: u64 = 2;
+const IOPRIO_WHO_USER: u64 = 3;
+/// The calling process, in many calls that take a pid.
+const SELF: u64 = 0;
 
 const PER_LINUX: u64 = 0;
 /// Asks for the personality without changing it.
@@ -104,8 +112,41 @@ pub fn denied_without_network_namespace(sockets: Sockets) -> &'static [SyscallRu
     }
 }
 
+/// Returns the denials that come before those of [`denied_syscalls`] where neither processes nor IPC
+/// have a namespace of their own.
+pub fn denied_among_host_processes() -> &'static [SyscallRule] {
+    AMONG_HOST_PROCESSES
+}
+
 const PAIRS: &[SyscallRule] = &[denied("socket", EAFNOSUPPORT)];
 const UNIX: &[SyscallRule] = &[when("socket", &[differs(0, AF_UNIX)], EAFNOSUPPORT)];
+
+const AMONG_HOST_PROCESSES: &[SyscallRule] = &[
+    // Landlock knows no System V IPC: who knows a key or guesses an id, is in.
+    denied("shmget", EPERM),
+    denied("shmat", EPERM),
+    denied("shmctl", EPERM),
+    denied("semget", EPERM),
+    denied("semop", EPERM),
+    denied("semtimedop", EPERM),
+    denied("semctl", EPERM),
+    denied("msgget", EPERM),
+    denied("msgsnd", EPERM),
+    denied("msgrcv", EPERM),
+    denied("msgctl", EPERM),
+    // Nor the removal of POSIX queues.
+    denied("mq_open", EPERM),
+    denied("mq_unlink", EPERM),
+    // Nor who slows down whom. Numbers other than 0 may be those of own threads, too.
+    when("setpriority", &[differs(1, SELF)], EPERM),
+    when("setpriority", &[equals(0, PRIO_USER)], EPERM),
+    when("ioprio_set", &[differs(1, SELF)], EPERM),
+    when("ioprio_set", &[equals(0, IOPRIO_WHO_USER)], EPERM),
+    when("sched_setaffinity", &[differs(0, SELF)], EPERM),
+    when("sched_setscheduler", &[differs(0, SELF)], EPERM),
+    when("sched_setparam", &[differs(0, SELF)], EPERM),
+    when("sched_setattr", &[differs(0, SELF)], EPERM),
+];
 
 const RULES: &[SyscallRule] = &[
     // Does file and network operations outside of seccomp's sight. ENOSYS: libuv then uses threads.
@@ -125,7 +166,6 @@ const RULES: &[SyscallRule] = &[
     denied("setns", EPERM),
     // Mounts, by the old and the new interface.
     denied("mount", EPERM),
-    denied("umount", EPERM),
     denied("umount2", EPERM),
     denied("pivot_root", EPERM),
     denied("chroot", EPERM),
@@ -148,6 +188,8 @@ const RULES: &[SyscallRule] = &[
     denied("kcmp", EPERM),
     denied("move_pages", EPERM),
     denied("migrate_pages", EPERM),
+    // A limit of processor time kills; so a command could end what watches over it.
+    when("prlimit64", &[differs(0, SELF)], EPERM),
     // Parts of the kernel that are often broken and never needed.
     denied("bpf", EPERM),
     denied("perf_event_open", EPERM),
@@ -177,7 +219,6 @@ const RULES: &[SyscallRule] = &[
     denied("ioperm", EPERM),
     denied("settimeofday", EPERM),
     denied("clock_settime", EPERM),
-    denied("nfsservctl", ENOSYS),
     // Switches off address randomization, or makes readable memory executable.
     when(
         "personality",
@@ -210,15 +251,25 @@ const RULES: &[SyscallRule] = &[
     when("socket", &[equals(0, AF_INET), is_type(SOCK_RAW)], EPERM),
     when("socket", &[equals(0, AF_INET6), is_type(SOCK_RAW)], EPERM),
     when("socket", &[equals(0, AF_INET), is_type(SOCK_PACKET)], EPERM),
-    // Landlock governs TCP, not MPTCP.
+    // Landlock governs TCP, not MPTCP; asking for SCTP and the like loads kernel modules.
     when(
         "socket",
-        &[equals(0, AF_INET), equals(2, IPPROTO_MPTCP)],
+        &[
+            equals(0, AF_INET),
+            differs(2, IPPROTO_IP),
+            differs(2, IPPROTO_TCP),
+            differs(2, IPPROTO_UDP),
+        ],
         EPROTONOSUPPORT,
     ),
     when(
         "socket",
-        &[equals(0, AF_INET6), equals(2, IPPROTO_MPTCP)],
+        &[
+            equals(0, AF_INET6),
+            differs(2, IPPROTO_IP),
+            differs(2, IPPROTO_TCP),
+            differs(2, IPPROTO_UDP),
+        ],
         EPROTONOSUPPORT,
     ),
 ];
@@ -325,7 +376,9 @@ mod tests {
             ([AF_NETLINK, SOCK_RAW, 9], EPROTONOSUPPORT), // audit
             ([AF_INET, SOCK_RAW | cloexec, 1], EPERM),
             ([AF_INET6, SOCK_RAW, 58], EPERM),
-            ([AF_INET, 1, IPPROTO_MPTCP], EPROTONOSUPPORT),
+            ([AF_INET, 1, 262], EPROTONOSUPPORT),  // MPTCP
+            ([AF_INET6, 1, 132], EPROTONOSUPPORT), // SCTP
+            ([AF_INET, 2, 1], EPROTONOSUPPORT),    // ICMP
         ] {
             assert_eq!(errno_of("socket", arguments), Some(errno), "{arguments:?}");
         }
@@ -367,8 +420,17 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_a_commands_own() {
+        assert_eq!(errno_of("prlimit64", [SELF, 7, 0]), None);
+        assert_eq!(errno_of("prlimit64", [1, 0, 0]), Some(EPERM));
+    }
+
+    #[test]
     fn every_condition_tests_something() {
-        let mut conditions = denied_syscalls().iter().filter_map(|rule| rule.condition);
+        let rules = denied_syscalls()
+            .iter()
+            .chain(denied_among_host_processes());
+        let mut conditions = rules.filter_map(|rule| rule.condition);
         assert!(conditions.all(|condition| !condition.all.is_empty()));
     }
 }

@@ -18,6 +18,8 @@ pub enum EntryKind {
 pub struct Tree {
     entries: BTreeMap<RepoPath, EntryKind>,
     directories: BTreeSet<RepoPath>,
+    executables: BTreeSet<RepoPath>,
+    targets: BTreeMap<RepoPath, Vec<u8>>,
 }
 
 impl Tree {
@@ -35,6 +37,31 @@ impl Tree {
             tree.entries.insert(path, kind);
         }
         tree
+    }
+
+    /// Adds which files are programs; a plan does not depend on it, what can be done does.
+    #[must_use]
+    pub fn with_executables(mut self, paths: impl IntoIterator<Item = RepoPath>) -> Self {
+        self.executables.extend(paths);
+        self
+    }
+
+    /// Adds where links lead, as git holds it; a plan does not depend on it, what can be done does.
+    /// A link that is not among them leads to nothing.
+    #[must_use]
+    pub fn with_targets(mut self, targets: impl IntoIterator<Item = (RepoPath, Vec<u8>)>) -> Self {
+        self.targets.extend(targets);
+        self
+    }
+
+    /// Says whether `path` is a file with the bit that lets it be executed.
+    pub fn is_executable(&self, path: &RepoPath) -> bool {
+        self.executables.contains(path)
+    }
+
+    /// Returns where the link at `path` leads, if that is known.
+    pub fn target_of(&self, path: &RepoPath) -> Option<&[u8]> {
+        self.targets.get(path).map(Vec::as_slice)
     }
 
     /// Yields all files, links and submodules, sorted by path.

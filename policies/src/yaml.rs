@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 use crate::Problem;
 
@@ -116,20 +116,34 @@ pub fn parse(text: &str) -> Result<Document, Problem> {
         ));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let end = end_of(text);
     let mut parser = Parser::new_from_str(text);
     let mut builder = Builder::default();
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| {
-            let at = error.marker();
             hinted(
-                (at.line(), at.col() + 1),
+                place(error.marker(), end),
                 &format!("not YAML: {}", error.info()),
                 "check the indentation, quotes and brackets here and above",
             )
         })?;
-        builder.accept(event, span)?;
+        builder.accept(event, place(&span.start, end))?;
     }
     Ok(builder.finish())
+}
+
+/// Returns the place right behind the text.
+fn end_of(text: &str) -> (usize, usize) {
+    let text = text.replace("\r\n", "\n");
+    let mut lines = text.split(['\n', '\r']);
+    let last = lines.next_back().unwrap_or_default();
+    (lines.count() + 1, last.chars().count() + 1)
+}
+
+/// Returns where a marker points. The parser counts one line more than there are behind a last line
+/// without a newline.
+fn place(marker: &Marker, end: (usize, usize)) -> (usize, usize) {
+    (marker.line(), marker.col() + 1).min(end)
 }
 
 fn problem((line, column): (usize, usize), message: String) -> Problem {
@@ -169,8 +183,7 @@ struct Open {
 }
 
 impl Builder {
-    fn accept(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
-        let at = (span.start.line(), span.start.col() + 1);
+    fn accept(&mut self, event: Event<'_>, at: (usize, usize)) -> Result<(), Problem> {
         match event {
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, Some(_))
@@ -337,7 +350,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn place(text: &str) -> (usize, usize, String) {
+    fn refused(text: &str) -> (usize, usize, String) {
         let problem = parse(text).unwrap_err();
         (problem.line, problem.column, problem.message)
     }
@@ -402,19 +415,25 @@ mod tests {
             bomb.extend([format!("a{level}: &a{level} [{alias}]\n")]);
         }
         assert_eq!(
-            place(&bomb).2,
+            refused(&bomb).2,
             "more than 50000 values, aliases counted in full"
         );
-        assert_eq!(place("&a [*a]").2, "an alias within what it stands for");
+        assert_eq!(refused("&a [*a]").2, "an alias within what it stands for");
     }
 
     #[test]
-    fn what_is_not_one_plain_document_is_refused_with_its_place() {
-        assert_eq!(place("a: !!int 3").2, "tags (`!...`) are not supported");
-        assert_eq!(place("a: 1\n---\nb: 2\n").0, 2);
-        assert_eq!(place(&"[".repeat(40)).2, "more than 32 levels deep");
-        assert_eq!(place("a: [1\nb: 2").0, 2);
-        assert!(place(&"a".repeat(MAX_BYTES + 1)).2.contains("bytes long"));
+    fn places_lie_within_the_text() {
+        let (line, column, _) = refused("a:\n-e n");
+        assert_eq!((line, column), (2, 5));
+    }
+
+    #[test]
+    fn what_is_not_one_plain_document_is_refused_with_its_refused() {
+        assert_eq!(refused("a: !!int 3").2, "tags (`!...`) are not supported");
+        assert_eq!(refused("a: 1\n---\nb: 2\n").0, 2);
+        assert_eq!(refused(&"[".repeat(40)).2, "more than 32 levels deep");
+        assert_eq!(refused("a: [1\nb: 2").0, 2);
+        assert!(refused(&"a".repeat(MAX_BYTES + 1)).2.contains("bytes long"));
         assert!(parse("").unwrap().problems.is_empty());
     }
 

@@ -89,6 +89,9 @@ pub enum EventKind {
         experiment: ExperimentNumber,
         tool: String,
         message: String,
+        /// What decided, in the words of `autoclave why`; absent where that cannot be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     AgentRetry {
         experiment: ExperimentNumber,
@@ -198,6 +201,11 @@ pub enum EventKind {
     Waiting {
         reason: String,
         until_ms: i64,
+    },
+    /// Another run measures, and measurements of one machine never overlap.
+    WaitingForTurn {
+        /// The process that measures; `None` in the instant before it has said so.
+        pid: Option<u32>,
     },
     RunFinished {
         run: RunId,

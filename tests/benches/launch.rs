@@ -198,7 +198,7 @@ impl Stage {
         let plan = Plan {
             version: 1,
             level: Level::Sealed,
-            identity: probe(state.path(), &[]).second_uid.map_or(
+            identity: probe(state.path(), state.path(), &[]).second_uid.map_or(
                 Identity::SameUser,
                 |(uid, gid)| Identity::SecondUid { uid, gid },
             ),

@@ -274,8 +274,8 @@ impl Toy {
         let mut left = Vec::new();
         for entry in fs::read_dir(self.state()).into_iter().flatten() {
             let entry = entry.unwrap();
-            // Its name on container engines, which stays.
-            if entry.file_name() != "engine-name" {
+            // Its name on container engines, and whose turn it is to measure, which stay.
+            if !["engine-name", "measuring"].contains(&&*entry.file_name().to_string_lossy()) {
                 left.push(format!("file {}", entry.path().display()));
             }
         }

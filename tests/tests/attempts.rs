@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use autoclave_runner::campaign::{self, HostFacts, RunOutcome, RunRequest};
 use autoclave_runner::decide::progress::ExperimentRecord;
 use autoclave_runner::event::{Event, EventKind, Reporter};
-use autoclave_runner::marker::{Dialect, parse_config};
+use autoclave_runner::marker::{Dialect, RulePlaces, parse_config};
 use autoclave_runner::model::{DiscardReason, Verdict};
 use autoclave_runner::repo::Repo;
 use autoclave_runner::sandbox::container::EngineChoice;
@@ -145,6 +145,7 @@ impl Lab {
         };
         let request = RunRequest {
             warnings: Vec::new(),
+            places: RulePlaces::default(),
             marker: config.markers.remove(0),
             experiments: None,
             base: None,
@@ -216,7 +217,7 @@ fn an_agent_that_did_nothing_leaves_no_candidate() {
         [Verdict::Discard(DiscardReason::AgentFailed)]
     );
     assert_eq!(seen.experiments()[0].commit, None);
-    assert_eq!(lab.git(&["for-each-ref", "refs/autoclave"]), "");
+    assert_eq!(lab.git(&["for-each-ref", "refs/autoclave/*/0*"]), "");
 }
 
 #[test]

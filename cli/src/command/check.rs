@@ -8,13 +8,14 @@ use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::project::{self, Config, NoConfig, Project};
-use crate::{reporter, runtime, sandbox_hint, service};
+use crate::{explanation, reporter, runtime, sandbox_hint, service};
 
 /// Try everything a run needs, before a night is spent
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  autoclave check -m sort-speed\n  autoclave check --aa 50    \
-                  compare the base with itself 50 times: every keep would be false"
+                  compare the base with itself 50 times: every keep would be false\n  autoclave check --explain  \
+                  say what the sandboxes will enforce; `autoclave why PATH` asks about one path"
 )]
 pub struct CheckArgs {
     /// The marker; may be left out when there is only one
@@ -23,6 +24,9 @@ pub struct CheckArgs {
     /// Compare the base with itself N times, for real, and count the keeps; Ctrl-C ends it early
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     aa: Option<u32>,
+    /// Print what the sandboxes will enforce, and run nothing
+    #[arg(long, conflicts_with = "aa")]
+    explain: bool,
 }
 
 /// Checks and prints the findings.
@@ -35,6 +39,9 @@ pub struct CheckArgs {
     reason = "a command takes its arguments"
 )]
 pub fn run(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
+    if args.explain {
+        return explain(&args, format);
+    }
     let repo = project::open_repo()?;
     let report = match Config::read(&repo) {
         Err(NoConfig::Absent(failure)) => return Err(failure),
@@ -64,6 +71,21 @@ pub fn run(args: CheckArgs, format: Format) -> Result<Exit, Failure> {
         Some(Area::Sandbox) => Exit::SandboxNotEnforced,
         Some(Area::Baseline) => Exit::BaselineNotGreen,
     })
+}
+
+/// Prints the plan of the marker.
+fn explain(args: &CheckArgs, format: Format) -> Result<Exit, Failure> {
+    let project = Project::open()?;
+    let marker = project.marker(args.marker.as_deref())?;
+    let host = project::host_facts()?;
+    let explanation = runtime::block_on(async |_cancel| {
+        Ok(campaign::explain(project.repo, marker, &host).await?)
+    })?;
+    match format {
+        Format::Json => output::print_json(&explanation)?,
+        Format::Text => output::print(&explanation::text(&explanation))?,
+    }
+    Ok(Exit::Done)
 }
 
 fn preflight(project: Project, args: &CheckArgs, format: Format) -> Result<CheckReport, Failure> {

@@ -52,6 +52,7 @@ pub fn run(args: DemoArgs, format: Format) -> Result<Exit, Failure> {
     let mut reporter = reporter::standard(format);
     let (outcome, finalized) = runtime::block_on(async |cancel| {
         let request = RunRequest {
+            places: project.config.file.places_of(&marker.name),
             marker: marker.clone(),
             experiments: None,
             base: None,

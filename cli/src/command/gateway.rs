@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use autoclave_runner::campaign::OwnService;
 use autoclave_runner::gateway::{
     AuditTo, Gateway, GatewayError, GatewayOptions, SOCKET_IN_SANDBOX, SharedGateway,
     SharedOptions, TimeLimits,
@@ -38,6 +38,9 @@ pub struct GatewayArgs {
     /// AUTOCLAVE_GATEWAY names the control socket to them
     #[arg(long, conflicts_with = "audit")]
     runs: bool,
+    /// Wait at most this many seconds for anything: a request, its body, the service's next byte
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    patience_s: Option<u32>,
     /// Read the credential from this file, instead of the one AUTOCLAVE_CREDENTIAL_FILE names
     #[arg(long, value_name = "FILE")]
     credential_file: Option<PathBuf>,
@@ -56,9 +59,21 @@ pub fn run(args: GatewayArgs, format: Format) -> Result<Exit, Failure> {
              with --credential-file.",
         )
     })?;
+    let limits = match args.patience_s {
+        Some(most) => TimeLimits::default().at_most(Duration::from_secs(most.into())),
+        None => TimeLimits::default(),
+    };
     if args.runs {
-        let folder = folder(args.socket)?;
-        return serve_runs(service, folder, args.max_cost_usd, format);
+        let upstream = service.upstream.to_string();
+        let options = SharedOptions {
+            credential: service.credential,
+            upstream: service.upstream,
+            folder: folder(args.socket)?,
+            max_cost: args.max_cost_usd,
+            prices: service.prices,
+            limits,
+        };
+        return serve_runs(options, &upstream, format);
     }
     let (folder, audit) = places(args.socket, args.audit)?;
     let upstream = service.upstream.to_string();
@@ -70,7 +85,7 @@ pub fn run(args: GatewayArgs, format: Format) -> Result<Exit, Failure> {
         max_cost: args.max_cost_usd,
         prices: service.prices,
         allow_server_tools: false,
-        limits: TimeLimits::default(),
+        limits,
     };
     runtime::block_on(async |cancel| {
         let gateway = Gateway::start(options).await.map_err(not_started)?;
@@ -110,21 +125,7 @@ pub fn run(args: GatewayArgs, format: Format) -> Result<Exit, Failure> {
 }
 
 /// Serves the runs of others until interrupted.
-fn serve_runs(
-    service: OwnService,
-    folder: PathBuf,
-    max_cost: Option<Cost>,
-    format: Format,
-) -> Result<Exit, Failure> {
-    let upstream = service.upstream.to_string();
-    let options = SharedOptions {
-        credential: service.credential,
-        upstream: service.upstream,
-        folder,
-        max_cost,
-        prices: service.prices,
-        limits: TimeLimits::default(),
-    };
+fn serve_runs(options: SharedOptions, upstream: &str, format: Format) -> Result<Exit, Failure> {
     runtime::block_on(async |cancel| {
         let gateway = SharedGateway::start(options).await.map_err(not_started)?;
         let control = gateway.control().display().to_string();

@@ -13,6 +13,7 @@ mod run;
 mod schema;
 mod show;
 mod status;
+mod why;
 
 use clap::Subcommand;
 
@@ -25,6 +26,7 @@ use crate::output::Format;
 pub enum Command {
     Init(init::InitArgs),
     Check(check::CheckArgs),
+    Why(why::WhyArgs),
     Run(run::RunArgs),
     Status(status::StatusArgs),
     Results(results::ResultsArgs),
@@ -48,6 +50,7 @@ impl Command {
         match self {
             Self::Init(args) => init::run(&args, format),
             Self::Check(args) => check::run(args, format),
+            Self::Why(args) => why::run(&args, format),
             Self::Run(args) => run::run(args, format),
             Self::Status(args) => status::run(&args, format),
             Self::Results(args) => results::run(args, format),

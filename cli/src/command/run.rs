@@ -46,6 +46,7 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
     let host = project::host_facts()?;
     let service = service::from_environment(args.credential_file.as_deref())?;
     let warnings = project.warnings();
+    let places = project.config.file.places_of(&marker.name);
     let mut reporter = Logged {
         reporter: reporter::standard(format),
         log: Log::start()?,
@@ -54,6 +55,7 @@ pub fn run(args: RunArgs, format: Format) -> Result<Exit, Failure> {
     let outcome = runtime::block_on(async |cancel| {
         let request = RunRequest {
             marker,
+            places,
             experiments: args.experiments,
             base: args.base,
             fresh: args.new,

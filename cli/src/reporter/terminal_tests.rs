@@ -164,6 +164,17 @@ fn stream() -> Vec<Event> {
             experiment: two,
             tool: "Bash".into(),
             message: "tests/test.py: Permission denied".into(),
+            why: None,
+        },
+        EventKind::AgentDenied {
+            experiment: two,
+            tool: "Edit".into(),
+            message: "EACCES: permission denied, open '/workspace/tests/test.py'".into(),
+            why: Some(
+                "write tests/test.py: refused by ownership: `tests/**` of `target.immutable` \
+                 covers it (.autoclave/config.yaml:5:18)"
+                    .into(),
+            ),
         },
         EventKind::GuardFinished {
             experiment: Some(two),

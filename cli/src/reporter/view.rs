@@ -8,7 +8,7 @@ use autoclave_runner::event::{Event, EventKind, MeasuredIn};
 use autoclave_runner::model::{Dropped, ExperimentNumber, Tracked, Verdict};
 
 use super::style::Style;
-use super::words::{bar, count, finish, one_line, percent, span};
+use super::words::{bar, count, finish, measuring, one_line, percent, span};
 use crate::table::{Column, Table};
 
 /// How many characters of foreign text one line shows.
@@ -132,9 +132,13 @@ impl View {
                 experiment,
                 tool,
                 message,
+                why,
             } => {
                 *self.denied.entry(*experiment).or_default() += 1;
-                let line = one_line(&format!("{tool}: {message}"), TEXT_WIDTH);
+                let line = match why {
+                    Some(why) => one_line(why, 400),
+                    None => one_line(&format!("{tool}: {message}"), TEXT_WIDTH),
+                };
                 vec![self.style.notable(&item("denied", &line))]
             }
             EventKind::AgentRetry {
@@ -258,6 +262,10 @@ impl View {
                 let line = format!("until {until}: {}", one_line(reason, TEXT_WIDTH));
                 vec![self.style.notable(&item("waiting", &line))]
             }
+            EventKind::WaitingForTurn { pid } => {
+                let line = format!("until {} has measured", measuring(*pid));
+                vec![self.style.notable(&item("waiting", &line))]
+            }
             EventKind::RunFinished {
                 reason,
                 kept,
@@ -313,6 +321,9 @@ impl View {
                 Some(format!("null experiment {} of {of}", number + 1))
             }
             EventKind::Waiting { reason, .. } => Some(format!("waiting: {}", one_line(reason, 60))),
+            EventKind::WaitingForTurn { pid } => {
+                Some(format!("waiting until {} has measured", measuring(*pid)))
+            }
             EventKind::Warning { .. }
             | EventKind::Prepared { .. }
             | EventKind::BaselineMeasured { .. }

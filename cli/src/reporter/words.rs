@@ -81,6 +81,14 @@ pub fn finish(reason: FinishReason) -> &'static str {
     }
 }
 
+/// Says who has the turn to measure.
+pub fn measuring(pid: Option<u32>) -> String {
+    pid.map_or_else(
+        || "another run".to_owned(),
+        |pid| format!("another run (process {pid})"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,3 +7,4 @@ mod init;
 mod policy;
 mod repository;
 mod run;
+mod why;

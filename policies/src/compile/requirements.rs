@@ -40,6 +40,13 @@ pub(super) fn level_of(
             Some(container),
         ));
     }
+    if let Some(why) = host.identity.failure() {
+        refusals.push(refusal(
+            "identity",
+            why,
+            Some("run as a user that can, or on the container backend"),
+        ));
+    }
     let accepts_landlock = request.allow_degraded.iter().any(|name| name == LANDLOCK);
     let level = match host.namespaces.failure() {
         None => Level::Sealed,
@@ -76,8 +83,8 @@ fn without_namespaces(why: &str) -> Refusal {
              network cannot be taken out of sight"
         ),
         Some(
-            "run as root or enable user namespaces, run on the container backend, or accept \
-             less with `allow_degraded: [landlock]`",
+            "run as root or enable user namespaces (docs/platforms.md says how), run on the \
+             container backend, or accept less with `allow_degraded: [landlock]`",
         ),
     )
 }

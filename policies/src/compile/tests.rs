@@ -6,16 +6,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Ability, EntryKind, Grant, Level, PolicyRules, RepoPath};
 
-fn path(text: &str) -> RepoPath {
+pub(crate) fn path(text: &str) -> RepoPath {
     RepoPath::try_from(text).unwrap()
 }
 
-fn list(patterns: &[&str]) -> Vec<String> {
+pub(crate) fn list(patterns: &[&str]) -> Vec<String> {
     patterns.iter().map(ToString::to_string).collect()
 }
 
 /// A tree of files; `x@` is a link, `x!` a submodule.
-fn tree(files: &[&str]) -> Tree {
+pub(crate) fn tree(files: &[&str]) -> Tree {
     Tree::new(files.iter().map(|file| {
         if let Some(link) = file.strip_suffix('@') {
             (path(link), EntryKind::Symlink)
@@ -27,13 +27,14 @@ fn tree(files: &[&str]) -> Tree {
     }))
 }
 
-fn root_host() -> HostCapabilities {
+pub(crate) fn root_host() -> HostCapabilities {
     HostCapabilities {
         second_uid: Some((4242, 4242)),
         namespaces: Ability::Works,
         overlay: Ability::Works,
         landlock_abi: 7,
         seccomp: Ability::Works,
+        identity: Ability::Works,
         cgroup: true,
     }
 }
@@ -44,14 +45,14 @@ fn missing(why: &str) -> Ability {
     }
 }
 
-fn user_host() -> HostCapabilities {
+pub(crate) fn user_host() -> HostCapabilities {
     HostCapabilities {
         second_uid: None,
         ..root_host()
     }
 }
 
-fn request() -> PlanRequest {
+pub(crate) fn request() -> PlanRequest {
     PlanRequest {
         views: Vec::new(),
         env: BTreeMap::new(),
@@ -291,11 +292,12 @@ fn a_host_without_namespaces_is_refused_until_accepted_by_name() {
 }
 
 #[test]
-fn no_degradation_replaces_landlock_or_seccomp() {
+fn no_degradation_replaces_landlock_seccomp_or_the_identity() {
     let policy = Policy::new(&PolicyRules::default()).unwrap();
     let host = HostCapabilities {
         landlock_abi: 2,
         seccomp: missing("ENOSYS"),
+        identity: missing("no CAP_SETUID"),
         ..root_host()
     };
     let accepting = PlanRequest {
@@ -304,7 +306,7 @@ fn no_degradation_replaces_landlock_or_seccomp() {
     };
     let refusals = compile(&policy, &tree(&[]), &host, &accepting).unwrap_err();
     let rules: Vec<_> = refusals.iter().map(|r| r.rule.as_str()).collect();
-    assert_eq!(rules, ["paths", "syscalls", "allow_degraded"]);
+    assert_eq!(rules, ["paths", "syscalls", "identity", "allow_degraded"]);
 }
 
 #[test]
@@ -338,12 +340,12 @@ fn pattern() -> impl Strategy<Value = String> {
     })
 }
 
-fn patterns() -> impl Strategy<Value = Vec<String>> {
+pub(crate) fn patterns() -> impl Strategy<Value = Vec<String>> {
     proptest::collection::vec(pattern(), 0..3)
 }
 
 /// Trees of up to 12 entries in which nothing lies in a file.
-fn any_tree() -> impl Strategy<Value = Tree> {
+pub(crate) fn any_tree() -> impl Strategy<Value = Tree> {
     let name = prop_oneof![4 => Just("a"), 4 => Just("b"), 2 => Just("ab"), 1 => Just("CLAUDE.md"), 1 => Just(".git1"), 1 => Just("conftest.py")];
     let file = proptest::collection::vec(name, 1..4).prop_map(|names| path(&names.join("/")));
     let kind = prop_oneof![

@@ -47,6 +47,31 @@ pub fn refusal(called: Called, text: &str) -> Option<&str> {
     Some(text[start..end].trim())
 }
 
+/// A path between quotes, as programs and Node set them.
+static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"'([^'\n]+)'|"([^"\n]+)"|\x{2018}([^\x{2019}\n]+)\x{2019}|`([^`'\n]+)[`']"#)
+        .expect("the pattern is constant")
+});
+
+/// The last word before the kernel's words: `bash: line 1: tests/a.sh: Permission denied`.
+static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r#"([^\s:'"\x{2018}\x{2019}]+): (?:Permission denied|Read-only file system|Operation not permitted)"#,
+    )
+    .expect("the pattern is constant")
+});
+
+/// Yields what may be the paths that a [`refusal`] is about, the likeliest first: words of the
+/// message, which proves nothing.
+pub fn refused_paths(message: &str) -> impl Iterator<Item = &str> {
+    let quoted = QUOTED.captures_iter(message);
+    let quoted = quoted.filter_map(|found| found.iter().skip(1).flatten().next());
+    let before = BEFORE
+        .captures_iter(message)
+        .filter_map(|found| found.get(1));
+    quoted.chain(before).map(|found| found.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +95,41 @@ mod tests {
             refusal(Called::Failed, "cat: /nope: No such file or directory"),
             None
         );
+    }
+
+    #[test]
+    fn the_path_of_a_refusal_is_found_in_its_words() {
+        for (message, expected) in [
+            (
+                "EACCES: permission denied, open '/workspace/a b'",
+                &["/workspace/a b"][..],
+            ),
+            (
+                "EPERM: operation not permitted, rename 'a' -> 'b'",
+                &["a", "b"],
+            ),
+            (
+                "/bin/bash: line 1: tests/x.sh: Permission denied",
+                &["tests/x.sh"],
+            ),
+            ("touch: cannot touch 'a': Read-only file system", &["a"]),
+            (
+                "rm: cannot remove \u{2018}a/b\u{2019}: Permission denied",
+                &["a/b"],
+            ),
+            (
+                "PermissionError: [Errno 13] Permission denied: 'tests/x'",
+                &["tests/x"],
+            ),
+            ("sh: 1: cannot create src/y: Permission denied", &["src/y"]),
+            ("Permission to use Bash has been denied.", &[]),
+        ] {
+            assert_eq!(
+                refused_paths(message).collect::<Vec<_>>(),
+                expected,
+                "{message}"
+            );
+        }
     }
 
     #[test]

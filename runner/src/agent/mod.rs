@@ -4,6 +4,9 @@
 //! touch the host.
 
 mod denial;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod launch;
 mod lines;
 mod outcome;
@@ -13,6 +16,7 @@ mod text;
 mod transcript;
 mod wire;
 
+pub use denial::refused_paths;
 pub use launch::{Launch, launch};
 pub use lines::MAX_LINE_BYTES;
 pub use outcome::{AgentOutcome, Circumstances, Ending};

@@ -12,13 +12,17 @@ use super::lines::{Lines, MAX_LINE_BYTES};
 use super::outcome::{Circumstances, ResultLine, judge, judge_exit};
 use super::text::{cut, first_sentence, last_line};
 use super::wire::{
-    INPUT_TOKENS, blocks, input_tokens, owned, result_text, status, tool_summary, usage, whole,
+    INPUT_TOKENS, blocks, file_of, input_tokens, name, result_text, status, tool_summary, usage,
+    whole,
 };
 use super::{AgentOutcome, Report};
 
 const TEXT_CHARS: usize = 2_000;
 const RESULT_CHARS: usize = 64 << 10;
 const MAX_ERRORS: usize = 100;
+/// How many tools by name, and how many calls and answers by id, are told apart. What comes after
+/// them counts in sums, and is not known again.
+pub const MAX_KEPT: usize = 10_000;
 
 /// One thing that an agent said.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +42,8 @@ pub enum Heard {
     Denied {
         tool: String,
         message: String,
+        /// The file that the call names, as the agent wrote it.
+        file: Option<String>,
     },
     Retry {
         attempt: u32,
@@ -59,12 +65,19 @@ pub struct Transcript {
     said: Said,
 }
 
+/// A tool call: the tool's name, and the file that it names.
+#[derive(Debug, Clone)]
+struct Call {
+    tool: String,
+    file: Option<String>,
+}
+
 /// What was said until now.
 #[derive(Debug, Default)]
 struct Said {
     session: Option<String>,
-    /// Names of called tools by the id of the call.
-    calls: HashMap<String, String>,
+    /// Called tools by the id of the call.
+    calls: HashMap<String, Call>,
     tools: BTreeMap<String, u32>,
     /// Ids of the calls that were refused.
     denied: HashSet<String>,
@@ -141,7 +154,12 @@ impl Said {
                 if let Some(message) = text.strip_prefix("denied: ") {
                     self.denials = self.denials.saturating_add(1);
                     let (tool, message) = ("command".to_owned(), cut(message, TEXT_CHARS));
-                    heard.push(Heard::Denied { tool, message });
+                    let file = None;
+                    heard.push(Heard::Denied {
+                        tool,
+                        message,
+                        file,
+                    });
                 } else if !text.trim().is_empty() {
                     heard.push(Heard::Text(cut(&text, TEXT_CHARS)));
                 }
@@ -151,14 +169,14 @@ impl Said {
 
     fn json(&mut self, line: &Value, heard: &mut Vec<Heard>) {
         let before = heard.len();
-        if let Some(session) = line["session_id"].as_str() {
-            self.session = Some(session.to_owned());
+        if let Some(session) = name(&line["session_id"]) {
+            self.session = Some(session);
         }
         match (line["type"].as_str(), line["subtype"].as_str()) {
             (Some("system"), Some("init")) => heard.push(Heard::Started {
                 session: self.session.clone(),
-                model: owned(&line["model"]),
-                permission_mode: owned(&line["permissionMode"]),
+                model: name(&line["model"]),
+                permission_mode: name(&line["permissionMode"]),
             }),
             (Some("system"), Some("api_retry")) => {
                 self.retries = self.retries.saturating_add(1);
@@ -174,7 +192,7 @@ impl Said {
                     self.tool_result(block, heard);
                 }
             }
-            (Some("result"), subtype) => self.result(line, subtype.unwrap_or_default(), heard),
+            (Some("result"), _) => self.result(line, heard),
             _ => {}
         }
         if heard.len() == before {
@@ -185,12 +203,12 @@ impl Said {
     fn answer(&mut self, line: &Value, heard: &mut Vec<Heard>) {
         let message = &line["message"];
         let usage = &message["usage"];
-        if let (Some(id), true) = (message["id"].as_str(), usage.is_object()) {
+        if let (Some(id), true) = (name(&message["id"]), usage.is_object()) {
             let input = input_tokens(usage, INPUT_TOKENS);
-            self.messages
-                .insert(id.to_owned(), (input, whole(&usage["output_tokens"])));
+            let tokens = (input, whole(&usage["output_tokens"]));
+            keep(&mut self.messages, id, tokens);
         }
-        self.answer_error = owned(&line["error"]);
+        self.answer_error = name(&line["error"]);
         for block in blocks(&message["content"]) {
             match block["type"].as_str() {
                 Some("text") => {
@@ -203,14 +221,18 @@ impl Said {
                     }
                 }
                 Some("tool_use") => {
-                    let name = cut(block["name"].as_str().unwrap_or("?"), 200);
-                    if let Some(id) = block["id"].as_str() {
-                        self.calls.insert(id.to_owned(), name.clone());
+                    let tool = name(&block["name"]).unwrap_or_else(|| "?".to_owned());
+                    if let Some(id) = name(&block["id"]) {
+                        let call = Call {
+                            tool: tool.clone(),
+                            file: file_of(&block["input"]),
+                        };
+                        keep(&mut self.calls, id, call);
                     }
-                    *self.tools.entry(name.clone()).or_default() += 1;
+                    self.count(&tool);
                     heard.push(Heard::Tool {
                         summary: tool_summary(&block["input"]),
-                        name,
+                        name: tool,
                     });
                 }
                 _ => {}
@@ -222,12 +244,11 @@ impl Said {
         if block["type"] != "tool_result" {
             return;
         }
-        let id = block["tool_use_id"].as_str().unwrap_or_default();
-        let tool = self
-            .calls
-            .get(id)
-            .cloned()
-            .unwrap_or_else(|| "?".to_owned());
+        let id = name(&block["tool_use_id"]).unwrap_or_default();
+        let Call { tool, file } = self.calls.get(&id).cloned().unwrap_or_else(|| Call {
+            tool: "?".to_owned(),
+            file: None,
+        });
         let called = match (block["is_error"] == true, tool.as_str()) {
             (true, _) => Called::Failed,
             (false, "Bash") => Called::ShellSucceeded,
@@ -237,21 +258,26 @@ impl Said {
         if let Some(message) = refusal(called, &text) {
             let message = cut(message, TEXT_CHARS);
             self.deny(id);
-            heard.push(Heard::Denied { tool, message });
+            heard.push(Heard::Denied {
+                tool,
+                message,
+                file,
+            });
         }
     }
 
-    fn result(&mut self, line: &Value, subtype: &str, heard: &mut Vec<Heard>) {
+    fn result(&mut self, line: &Value, heard: &mut Vec<Heard>) {
         for denial in blocks(&line["permission_denials"]) {
-            let id = denial["tool_use_id"].as_str().unwrap_or_default();
-            if !self.denied.contains(id) {
+            let id = name(&denial["tool_use_id"]).unwrap_or_default();
+            if !self.denied.contains(&id) {
                 self.deny(id);
                 heard.push(Heard::Denied {
-                    tool: denial["tool_name"].as_str().unwrap_or("?").to_owned(),
+                    tool: name(&denial["tool_name"]).unwrap_or_else(|| "?".to_owned()),
                     message: format!(
                         "a permission rule refused: {}",
                         tool_summary(&denial["tool_input"])
                     ),
+                    file: file_of(&denial["tool_input"]),
                 });
             }
         }
@@ -261,7 +287,7 @@ impl Said {
         let text = line["result"].as_str().unwrap_or_default();
         self.usage = Some(usage(line));
         self.result = Some(ResultLine {
-            subtype: subtype.to_owned(),
+            subtype: name(&line["subtype"]).unwrap_or_default(),
             is_error: line["is_error"] == true,
             status: status(&line["api_error_status"]),
             error: self.answer_error.clone(),
@@ -272,9 +298,19 @@ impl Said {
         });
     }
 
-    fn deny(&mut self, id: &str) {
-        self.denied.insert(id.to_owned());
+    fn deny(&mut self, id: String) {
+        if self.denied.len() < MAX_KEPT {
+            self.denied.insert(id);
+        }
         self.denials = self.denials.saturating_add(1);
+    }
+
+    fn count(&mut self, tool: &str) {
+        if let Some(count) = self.tools.get_mut(tool) {
+            *count = count.saturating_add(1);
+        } else if self.tools.len() < MAX_KEPT {
+            self.tools.insert(tool.to_owned(), 1);
+        }
     }
 
     fn error(&mut self, text: &str) {
@@ -325,6 +361,13 @@ impl Said {
             retries: self.retries,
             outcome,
         }
+    }
+}
+
+/// Keeps a value by its id, unless too many others are kept.
+fn keep<T>(kept: &mut HashMap<String, T>, id: String, value: T) {
+    if kept.len() < MAX_KEPT || kept.contains_key(&id) {
+        kept.insert(id, value);
     }
 }
 

@@ -7,6 +7,10 @@ use crate::model::{Cost, Usage};
 use super::text::cut;
 
 const SUMMARY_CHARS: usize = 200;
+/// The longest path that a system call takes; see path_resolution(7).
+const PATH_CHARS: usize = 4096;
+/// Of an id or a name: the agent chooses them, and they are kept.
+const NAME_CHARS: usize = 200;
 
 /// The parts of a `usage` that were read by the model.
 pub const INPUT_TOKENS: [&str; 3] = [
@@ -82,6 +86,13 @@ pub fn tool_summary(input: &Value) -> String {
     }
 }
 
+/// Returns the file that a tool call is about.
+pub fn file_of(input: &Value) -> Option<String> {
+    let mut names = ["file_path", "notebook_path"].iter();
+    let file = names.find_map(|name| input[*name].as_str())?;
+    Some(cut(file, PATH_CHARS))
+}
+
 pub fn result_text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -99,8 +110,9 @@ pub fn blocks(content: &Value) -> &[Value] {
     content.as_array().map_or(&[], Vec::as_slice)
 }
 
-pub fn owned(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
+/// Returns an id or a name, cut to 200 characters.
+pub fn name(value: &Value) -> Option<String> {
+    value.as_str().map(|text| cut(text, NAME_CHARS))
 }
 
 /// Returns a count that may be written as a fraction; what is no count is 0.

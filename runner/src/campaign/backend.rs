@@ -138,7 +138,7 @@ async fn choose(
     let process = |why| {
         Ok(Chosen {
             backend: Backend::Process,
-            capabilities: probe(&berth.folder(), &host.without),
+            capabilities: probe(&host.state, &berth.folder(), &host.without),
             request: plan_request(marker, host)?,
             why,
         })
@@ -198,6 +198,7 @@ fn of_an_engine() -> HostCapabilities {
         // Not used there: what is immutable belongs to root.
         landlock_abi: u32::MAX,
         seccomp: Ability::Works,
+        identity: Ability::Works,
         cgroup: true,
     }
 }

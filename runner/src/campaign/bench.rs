@@ -1,6 +1,7 @@
 //! A backend with its plan, and which one works for whom.
 
 use autoclave_policies::Plan;
+use serde::Serialize;
 
 use crate::marker::BackendKind;
 use crate::sandbox::Sandbox;
@@ -20,7 +21,8 @@ pub struct Bench {
 }
 
 /// What an execution is part of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The agent's sessions.
     Agent,

@@ -61,6 +61,12 @@ impl Berth {
         &self.label
     }
 
+    /// Returns the file that whoever measures holds, among all that share the state directory.
+    pub fn turn(&self) -> PathBuf {
+        // Not called `.lock`: those are the places' and are swept.
+        self.state.join("measuring")
+    }
+
     /// Returns the folder of the place; the sandbox makes it.
     pub fn folder(&self) -> PathBuf {
         self.state.join(&self.label)

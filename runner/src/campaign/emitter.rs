@@ -42,7 +42,8 @@ impl<'r> Emitter<'r> {
         let mut line = Vec::new();
         let mut reader = BufReader::new(&mut file);
         while reader.read_until(b'\n', &mut line).map_err(folder_error)? > 0 {
-            if !line.ends_with(b"\n") {
+            // A power cut leaves lines in part, and blocks that were never written: NUL.
+            if !line.ends_with(b"\n") || line.contains(&0) {
                 break;
             }
             seq += 1;

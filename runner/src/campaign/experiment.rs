@@ -81,7 +81,7 @@ impl Campaign<'_> {
         let mut attempt = Attempt {
             number,
             folder: self.folder.experiment(number)?,
-            usage: Usage::default(),
+            usage: std::mem::take(&mut self.lost),
             denied: 0,
             denials: Vec::new(),
             summary: String::new(),
@@ -202,6 +202,8 @@ impl Campaign<'_> {
                 let detail = nothing_taken(&attempt.dropped);
                 return Ok(Ending::discard(DiscardReason::NoChange, detail));
             };
+            // Until the verdict, or until the agent works again.
+            let _turn = self.workshop.turn(&mut self.emitter, &self.cancel).await?;
             let candidate = self.workshop.measured(&self.base, &commit).await?;
             match self.guards(attempt, &candidate).await? {
                 Gated::Passed => {
@@ -281,6 +283,7 @@ impl Campaign<'_> {
             resume,
             timeout: self.workshop.marker.limits.budget_per_experiment,
             transcript: &attempt.folder.join("agent.jsonl"),
+            places: &self.places,
             cancel: &self.cancel,
         };
         let mark = self.gate.metered().await?.unwrap_or_default().usage;

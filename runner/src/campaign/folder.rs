@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::CampaignError;
-use crate::ledger;
+use crate::ledger::{self, LedgerError};
 use crate::model::{ExperimentNumber, RunId};
 
 /// The folder of one run.
@@ -119,7 +119,14 @@ pub(super) fn remove_stillborn(runs_dir: &Path, marker: &str) -> Result<(), Camp
             continue;
         }
         let ledger = path.join("ledger.jsonl");
-        if ledger.exists() && !ledger::read(&ledger)?.is_empty() {
+        let is_stillborn = !ledger.exists()
+            || match ledger::read(&ledger) {
+                Ok(records) => records.is_empty(),
+                // It had begun; whoever goes on with it is told.
+                Err(LedgerError::BrokenLine { .. }) => false,
+                Err(error) => return Err(error.into()),
+            };
+        if !is_stillborn {
             continue;
         }
         fs::remove_dir_all(&path).map_err(|cause| CampaignError::Folder { path, cause })?;

@@ -36,6 +36,15 @@ pub struct OwnService {
 }
 
 impl ModelService {
+    /// Returns the host that requests are passed on to, as far as this machine knows: a gateway of
+    /// others is taken to pass them on to the usual one.
+    pub fn model_host(&self) -> String {
+        match self {
+            Self::Own(service) => service.upstream.host(),
+            Self::Shared { .. } => Upstream::default().host(),
+        }
+    }
+
     /// Refuses a credential file that lies in one of `seen`, or beside the system's programs: what
     /// sandboxes see.
     pub(super) fn refuse_visible<'p>(

@@ -167,7 +167,7 @@ fn expand_all(paths: &[PathBuf], home: Option<&Path>) -> Vec<PathBuf> {
 }
 
 /// Returns `path` with a leading `~/` replaced; `None` when that needs a home and there is none.
-fn expand_home(path: &Path, home: Option<&Path>) -> Option<PathBuf> {
+pub(super) fn expand_home(path: &Path, home: Option<&Path>) -> Option<PathBuf> {
     match path.strip_prefix("~") {
         Ok(rest) => home.map(|home| home.join(rest)),
         Err(_) => Some(path.to_owned()),

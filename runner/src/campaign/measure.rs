@@ -147,7 +147,12 @@ impl Workshop {
         self.to_its_end(role, execution, output).await
     }
 
-    async fn to_its_end(
+    /// Runs one execution, which is cut short only by an error.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sandbox; [`CampaignError::Interrupted`] when it was cancelled.
+    pub(super) async fn to_its_end(
         &self,
         role: Role,
         execution: Execution<'_>,

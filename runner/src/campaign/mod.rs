@@ -8,12 +8,14 @@ mod capture;
 mod clean;
 mod clock;
 mod compare;
+mod copy;
 mod doubt;
 mod emitter;
 mod ending;
 mod error;
 mod exec;
 mod experiment;
+mod explain;
 mod finalize;
 mod folder;
 mod gate;
@@ -28,14 +30,18 @@ mod resume;
 mod round;
 mod run;
 mod session;
+mod spending;
+mod turn;
 mod verdict;
 mod wait;
+mod why;
 mod workshop;
 
 pub use bench::{Bench, ByRole, Role};
 pub use clean::{CleanRequest, Cleaned, clean};
 pub use error::CampaignError;
 pub use exec::{ExecOutcome, ExecRequest, exec};
+pub use explain::{BackendExplained, Explanation, explain, granted};
 pub use finalize::{
     Bond, FinalBranch, FinalizeRequest, Finalized, FinalizedCommit, LeftOut, MeasuredShare,
     PassedGuard, Shape, Share, TrackedChange, finalize,
@@ -47,4 +53,5 @@ pub use preflight::{
 };
 pub use resume::{latest_progress, running};
 pub use run::{RunOutcome, RunRequest, run};
+pub use why::{Aim, Answer, Beneath, Cure, Kind, Subject, Told, Why, WhyRequest, why};
 pub use workshop::{HostFacts, Workshop};

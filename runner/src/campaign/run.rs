@@ -1,7 +1,6 @@
 //! A whole run: opens or resumes it, and does what the ledger says is next.
 
 use std::path::Path;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +13,7 @@ use super::experiment::Champion;
 use super::folder::{RunFolder, list_runs, remove_stillborn};
 use super::gate::{Gate, GateFiles, ModelService};
 use super::resume::{Start, choose, fold, lock_marker};
+use super::spending::lost;
 use super::wait::wait_until;
 use super::workshop::{Base, HostFacts, Workshop};
 use crate::decide::ideas;
@@ -22,8 +22,8 @@ use crate::decide::progress::{Budget, NextStep, Progress};
 use crate::decide::record::{Record, VERSION};
 use crate::event::{EventKind, MeasuredIn, Reporter};
 use crate::ledger::{self, Ledger};
-use crate::marker::Marker;
-use crate::model::{Cost, FinishReason, RunId};
+use crate::marker::{Marker, RulePlaces};
+use crate::model::{Cost, FinishReason, RunId, Usage};
 use crate::repo::Repo;
 use crate::sandbox::{Enforcement, SandboxError, Snapshot};
 
@@ -31,6 +31,8 @@ use crate::sandbox::{Enforcement, SandboxError, Snapshot};
 #[derive(Debug)]
 pub struct RunRequest {
     pub marker: Marker,
+    /// Where the marker's rules are written.
+    pub places: RulePlaces,
     /// Experiments at most, instead of the marker's own number.
     pub experiments: Option<u32>,
     /// The commit to start from; `None` is HEAD. Of no effect when a run is resumed.
@@ -63,11 +65,14 @@ pub(super) struct Campaign<'r> {
     pub cancel: CancellationToken,
     pub run: RunId,
     pub progress: Progress,
+    pub places: RulePlaces,
     pub base: Base,
     /// Made when first needed; replaced by each keep.
     pub champion: Option<Champion>,
     max_experiments: u32,
     ledger: Ledger,
+    /// What killed sessions cost, until an experiment takes it on.
+    pub lost: Usage,
     /// Of the engine, without a step that was done in between.
     faults: u32,
 }
@@ -129,7 +134,7 @@ async fn open_and_go(
     }
     let run = match start.unfinished() {
         Some(unfinished) => unfinished.run.clone(),
-        None => new_id(&runs_dir, &workshop.marker.name).await?,
+        None => new_id(&runs_dir, &workshop.marker.name)?,
     };
     if asked.is_some() && workshop.repo.resolve(asked)? != workshop.base {
         warnings.push(format!(
@@ -149,9 +154,13 @@ async fn open_and_go(
         Start::Afresh { .. } => Err(lock),
         Start::Resume(_) | Start::Reopen(_) => Ok(Ledger::open(&folder.ledger(), lock)?),
     };
-    let spent = match &found {
-        Ok(opened) => fold(&run, &opened.records)?.spent,
-        Err(_) => Cost::ZERO,
+    let (spent, lost) = match &found {
+        Ok(opened) => {
+            let progress = fold(&run, &opened.records)?;
+            let lost = lost(&folder.audit(), &progress)?;
+            (progress.spent + lost.cost_usd, lost)
+        }
+        Err(_) => (Cost::ZERO, Usage::default()),
     };
     let files = GateFiles {
         folder: workshop.berth.folder().join("gateway"),
@@ -196,6 +205,13 @@ async fn open_and_go(
             (ledger, vec![opening])
         }
     };
+    workshop.repo.pin_base(&run, &workshop.base)?;
+    if lost.cost_usd > Cost::ZERO {
+        warnings.push(format!(
+            "{:.2} USD that a killed session had used up count towards the next experiment",
+            lost.cost_usd.dollars()
+        ));
+    }
     let progress = fold(&run, &records)?;
     let mut emitter = Emitter::append(&folder.events(), reporter)?;
     let enforcement = workshop.bench(Role::Agent).sandbox.enforcement();
@@ -234,13 +250,16 @@ async fn open_and_go(
         cancel: request.cancel,
         run,
         progress,
+        places: request.places,
         base,
         champion: None,
         max_experiments,
         ledger,
+        lost,
         faults: 0,
     };
     campaign.repair()?;
+    campaign.write_tables()?;
     if matches!(start, Start::Reopen(_)) {
         campaign.record(Record::RunReopened)?;
     }
@@ -268,20 +287,12 @@ async fn open_and_go(
 }
 
 /// Returns an id that sorts after those of the marker's earlier runs: the newest is found by name.
-async fn new_id(runs_dir: &Path, marker: &str) -> Result<RunId, CampaignError> {
+fn new_id(runs_dir: &Path, marker: &str) -> Result<RunId, CampaignError> {
     let runs = list_runs(runs_dir)?;
     let newest = runs.iter().find(|run| run.marker() == Some(marker));
     let salt = (clock::dice() & 0xffff) as u16;
-    let mut run = RunId::new(marker, &clock::stamp(), salt);
-    // Only another run of the same second can be in the way, or a clock that was set back.
-    for _ in 0..12 {
-        if newest.is_none_or(|newest| *newest < run) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        run = RunId::new(marker, &clock::stamp(), salt);
-    }
-    Ok(run)
+    let stamp = clock::stamp_after(newest.and_then(RunId::stamp));
+    Ok(RunId::new(marker, &stamp, salt))
 }
 
 fn pretty(value: &impl serde::Serialize) -> Vec<u8> {
@@ -298,14 +309,15 @@ impl Campaign<'_> {
             run: self.run.to_string(),
             problem: why.to_owned(),
         })?;
-        self.folder.write(
-            "results.tsv",
-            ledger::results_tsv(&self.progress).as_bytes(),
-        )?;
-        self.folder.write(
-            "ideas.md",
-            ideas::ideas(&self.progress.experiments).as_bytes(),
-        )
+        self.write_tables()
+    }
+
+    /// Writes what people read of the ledger, which is the only one that is synced.
+    fn write_tables(&self) -> Result<(), CampaignError> {
+        let table = ledger::results_tsv(&self.progress);
+        self.folder.write("results.tsv", table.as_bytes())?;
+        let ideas = ideas::ideas(&self.progress.experiments);
+        self.folder.write("ideas.md", ideas.as_bytes())
     }
 
     /// Moves the champion's branch to where the ledger says it is.
@@ -423,6 +435,7 @@ impl Campaign<'_> {
             ..
         } = self;
         let seed = progress.seed;
+        let _turn = workshop.turn(emitter, cancel).await?;
         let (record, built) = workshop
             .baseline(&base.measured, seed, emitter, cancel)
             .await?;
@@ -448,6 +461,7 @@ impl Campaign<'_> {
             return Ok(());
         }
         let measured = self.workshop.measured(&self.base, commit).await?;
+        let _turn = self.workshop.turn(&mut self.emitter, &self.cancel).await?;
         let built = self
             .workshop
             .build(&measured, &self.cancel)
@@ -523,7 +537,7 @@ impl Workshop {
             timeout: step.timeout,
             cancel: cancel.clone(),
         };
-        let finished = self.execute(role, execution, &mut output).await?;
+        let finished = self.to_its_end(role, execution, &mut output).await?;
         if !finished.exit.is_success() {
             let how = super::measure::describe(finished.exit, step.timeout);
             let place = match backend {

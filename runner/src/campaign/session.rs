@@ -1,7 +1,6 @@
 //! One agent session: the agent runs in its sandbox, its stream becomes events and a report.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,12 +10,15 @@ use super::CampaignError;
 use super::bench::Role;
 use super::capture::Tail;
 use super::clock;
+use super::copy::{Copy, TRANSCRIPT_BYTES};
 use super::emitter::Emitter;
 use super::gate::Gate;
+use super::why::Witness;
 use super::workshop::Workshop;
 use crate::agent::{AgentOutcome, Circumstances, Ending, Heard, Report, Transcript, launch};
 use crate::decide::brief::one_line;
 use crate::event::EventKind;
+use crate::marker::RulePlaces;
 use crate::model::{ExperimentNumber, Usage};
 use crate::sandbox::{Execution, Exit, Finished, OutputSink, Snapshot, Stream};
 
@@ -30,6 +32,8 @@ pub(super) struct SessionRequest<'a> {
     pub timeout: Duration,
     /// Takes the agent's output as it came.
     pub transcript: &'a Path,
+    /// Where the marker's rules are written.
+    pub places: &'a RulePlaces,
     pub cancel: &'a CancellationToken,
 }
 
@@ -62,9 +66,12 @@ pub(super) async fn run_session(
             cause,
         })?;
     let mark = gate.metered().await?.unwrap_or_default().usage;
+    let host = workshop.host_side();
     let mut ear = Ear {
+        witness: Witness::new(workshop, &host, request.places),
         transcript: Transcript::new(spec.protocol),
-        file: Some(file),
+        copy: Copy::new(file, TRANSCRIPT_BYTES),
+        told: 0,
         stderr: Tail::new(4 << 10),
         experiment: request.experiment,
         denials: Vec::new(),
@@ -157,10 +164,15 @@ async fn credential_refused(gate: &Gate) -> Result<(), CampaignError> {
 /// Refusals of one session that are remembered word by word.
 const MOST_DENIALS: usize = 5;
 
+/// Things said in one session that become events: each takes more room than what was said.
+const MOST_TOLD: u32 = 20_000;
+
 /// Listens to the agent: writes its output down and turns it into events.
 struct Ear<'a, 'r> {
+    witness: Witness<'a>,
     transcript: Transcript,
-    file: Option<File>,
+    copy: Copy,
+    told: u32,
     stderr: Tail,
     experiment: ExperimentNumber,
     denials: Vec<String>,
@@ -169,11 +181,12 @@ struct Ear<'a, 'r> {
 
 impl OutputSink for Ear<'_, '_> {
     fn write(&mut self, stream: Stream, chunk: &[u8]) {
-        if let Some(file) = &mut self.file
-            && let Err(cause) = file.write_all(chunk)
-        {
-            tracing::error!(%cause, "could not write the transcript");
-            self.file = None;
+        if self.copy.push(chunk) {
+            self.emitter.warn(format!(
+                "experiment {}: of what the agent prints, the first {} MiB are written down",
+                self.experiment,
+                TRANSCRIPT_BYTES >> 20
+            ));
         }
         if stream == Stream::Stderr {
             self.stderr.push(chunk);
@@ -193,7 +206,12 @@ impl OutputSink for Ear<'_, '_> {
                     tool: name,
                     summary,
                 },
-                Heard::Denied { tool, message } => {
+                Heard::Denied {
+                    tool,
+                    message,
+                    file,
+                } => {
+                    let why = self.witness.explain(file.as_deref(), &message);
                     if self.denials.len() < MOST_DENIALS {
                         self.denials.push(one_line(&format!("{tool}: {message}")));
                     }
@@ -201,6 +219,7 @@ impl OutputSink for Ear<'_, '_> {
                         experiment,
                         tool,
                         message,
+                        why,
                     }
                 }
                 Heard::Retry {
@@ -215,6 +234,16 @@ impl OutputSink for Ear<'_, '_> {
                 },
                 Heard::Other => continue,
             };
+            self.told = self.told.saturating_add(1);
+            if self.told == MOST_TOLD {
+                self.emitter.warn(format!(
+                    "experiment {experiment}: the agent has said {MOST_TOLD} things, and more \
+                     are not told"
+                ));
+            }
+            if self.told >= MOST_TOLD {
+                continue;
+            }
             self.emitter.emit(kind);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::CampaignError;
@@ -9,7 +10,8 @@ use super::CampaignError;
 /// The clock is looked at so often: a machine that slept in between wakes late otherwise.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Waits until `now_ms` says `until_ms`.
+/// Waits until `now_ms` says `until_ms`, but no longer than that is away at first: a clock that is
+/// set back must not lengthen it.
 ///
 /// # Errors
 ///
@@ -19,13 +21,19 @@ pub(super) async fn wait_until(
     now_ms: impl Fn() -> i64,
     cancel: &CancellationToken,
 ) -> Result<(), CampaignError> {
+    let away = |until_ms: i64| {
+        let rest = until_ms.saturating_sub(now_ms());
+        Duration::from_millis(u64::try_from(rest).unwrap_or(0))
+    };
+    let started = Instant::now();
+    let longest = away(until_ms);
     loop {
-        let rest = u64::try_from(until_ms - now_ms()).unwrap_or(0);
-        if rest == 0 {
+        let rest = away(until_ms).min(longest.saturating_sub(started.elapsed()));
+        if rest.is_zero() {
             return Ok(());
         }
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(rest).min(LOOK)) => {}
+            () = tokio::time::sleep(rest.min(LOOK)) => {}
             () = cancel.cancelled() => return Err(CampaignError::Interrupted),
         }
     }
@@ -34,7 +42,6 @@ pub(super) async fn wait_until(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::Instant;
 
     const HOUR_MS: i64 = 3_600_000;
 
@@ -60,6 +67,22 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(start.elapsed(), LOOK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_back_does_not_lengthen_the_wait() {
+        let start = Instant::now();
+        let set_back = || {
+            if start.elapsed() < LOOK {
+                0
+            } else {
+                -365 * 24 * HOUR_MS
+            }
+        };
+        wait_until(HOUR_MS, set_back, &CancellationToken::new())
+            .await
+            .unwrap();
+        assert_eq!(start.elapsed(), Duration::from_secs(3600));
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use super::berth::Berth;
 use crate::event::Executions;
 use crate::marker::Marker;
 use crate::model::{Change, ChangeKind, CommitId, FileKind, SnapshotEntry};
-use crate::repo::{AgentGit, Repo, TreeKind};
+use crate::repo::{AgentGit, Repo, RepoError, TreeKind};
 use crate::sandbox::container::{EngineChoice, ImageUsed};
 use crate::sandbox::process::Feature;
 use crate::sandbox::{Execution, Finished, OutputSink, SandboxError, Snapshot};
@@ -44,6 +44,8 @@ pub struct Workshop {
     pub repo: Repo,
     pub marker: Marker,
     pub base: CommitId,
+    /// The files of the base commit.
+    pub tree: Tree,
     pub policy: Arc<Policy>,
     /// Where the agent works, and where is measured.
     pub benches: ByRole<Bench>,
@@ -64,6 +66,8 @@ pub struct Workshop {
     /// What all executions until now took.
     pub(super) executions: Cell<Executions>,
     has_worked: Cell<bool>,
+    /// The user's.
+    home: Option<PathBuf>,
     /// Last, so that it is given up when nothing is in it any more.
     pub(super) berth: Berth,
 }
@@ -111,14 +115,7 @@ impl Workshop {
         base: CommitId,
         host: &HostFacts,
     ) -> Result<Self, CampaignError> {
-        let tree = Tree::new(repo.tree(&base)?.into_iter().map(|(path, kind)| {
-            let kind = match kind {
-                TreeKind::File { .. } => EntryKind::File,
-                TreeKind::Symlink => EntryKind::Symlink,
-                TreeKind::Submodule => EntryKind::Submodule,
-            };
-            (path, kind)
-        }));
+        let tree = tree_of(&repo, &base)?;
         let submodules = tree
             .entries()
             .filter(|(_, kind)| *kind == EntryKind::Submodule)
@@ -151,8 +148,15 @@ impl Workshop {
             submodules,
             executions: Cell::default(),
             has_worked: Cell::new(false),
+            home: host.home.clone(),
+            tree,
             berth,
         })
+    }
+
+    /// Returns the user's home.
+    pub(super) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
     }
 
     /// Returns the bench that works for `role`.
@@ -338,6 +342,33 @@ impl Workshop {
     pub(super) fn is_hidden(&self, path: &RepoPath) -> bool {
         self.policy.class_of(path) == Class::Hidden
     }
+}
+
+/// Returns the files of `commit`, what of them is executable, and where links lead.
+fn tree_of(repo: &Repo, commit: &CommitId) -> Result<Tree, RepoError> {
+    let listed = repo.tree(commit)?;
+    let links = listed.iter().filter(|(_, kind)| *kind == TreeKind::Symlink);
+    let targets = links
+        .filter_map(|(path, _)| {
+            let target = repo.read_file(commit, path).transpose()?;
+            Some(target.map(|target| (path.clone(), target)))
+        })
+        .collect::<Result<Vec<_>, RepoError>>()?;
+    let programs = listed
+        .iter()
+        .filter(|(_, kind)| *kind == TreeKind::File { executable: true })
+        .map(|(path, _)| path.clone())
+        .collect::<Vec<_>>();
+    let entries = listed.into_iter().map(|(path, kind)| {
+        let kind = match kind {
+            TreeKind::File { .. } => EntryKind::File,
+            TreeKind::Symlink => EntryKind::Symlink,
+            TreeKind::Submodule => EntryKind::Submodule,
+        };
+        (path, kind)
+    });
+    let tree = Tree::new(entries);
+    Ok(tree.with_executables(programs).with_targets(targets))
 }
 
 /// Splits changes into what a snapshot gains and what it loses.

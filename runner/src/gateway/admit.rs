@@ -1,6 +1,8 @@
 //! Which request heads are let in.
 
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
@@ -141,10 +143,16 @@ fn is_plain_query(query: &str) -> bool {
     query.len() <= MAX_NAME_BYTES && query.bytes().all(is_plain)
 }
 
+/// A header that occurs twice holds none: which of them counts is not guessed.
 fn holds_token(head: &Parts, token: &str) -> bool {
-    let key = head.headers.get("x-api-key").map(HeaderValue::as_bytes);
-    let bearer = head.headers.get(AUTHORIZATION).and_then(|value| {
-        let (scheme, rest) = value.as_bytes().split_at_checked(7)?;
+    let only = |name: HeaderName| {
+        let mut values = head.headers.get_all(name).iter();
+        let value = values.next().map(HeaderValue::as_bytes);
+        value.filter(|_| values.next().is_none())
+    };
+    let key = only(HeaderName::from_static("x-api-key"));
+    let bearer = only(AUTHORIZATION).and_then(|value| {
+        let (scheme, rest) = value.split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(rest)
     });
     [key, bearer]
@@ -218,6 +226,8 @@ mod tests {
         assert_eq!(with("x-api-key", "the-toke"), Err(401));
         assert_eq!(with("x-api-key", ""), Err(401));
         assert_eq!(with("cookie", "the-token"), Err(401));
+        let twice = [HOST_AND_KEY[0], HOST_AND_KEY[1], HOST_AND_KEY[1]];
+        assert_eq!(judged("GET", "/v1/models", &twice), Err(401));
     }
 
     #[test]

@@ -8,13 +8,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::{Instant, sleep};
 
+use super::limits::AUDIT_PATIENCE;
 use crate::model::Cost;
 
 /// Bytes after which refused requests are no longer written, so that asking does not fill the disk.
 const REFUSED_UNTIL_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of lines not written yet after which refused requests are dropped, for the same reason.
+const REFUSED_UNTIL_HELD: usize = 1024 * 1024;
+/// Pause before a reader that was busy is tried again.
+const BUSY_RETRY: Duration = Duration::from_millis(5);
 /// Characters of a path or model name, which the caller chose.
 const MAX_SHOWN: usize = 200;
 
@@ -51,7 +58,7 @@ pub struct Audit(Mutex<Log>);
 struct Log {
     out: Box<dyn Write + Send>,
     written: u64,
-    /// What could not be written yet; no more than the requests that were under way.
+    /// What could not be written yet; of refused requests only so much.
     backlog: Vec<u8>,
 }
 
@@ -77,20 +84,32 @@ impl Audit {
         })))
     }
 
-    /// Writes what could not be written before.
+    /// Writes what could not be written before. A reader that is merely busy gets some time.
     ///
     /// # Errors
     ///
     /// When it still cannot: then no request may be passed on.
-    pub fn catch_up(&self) -> io::Result<()> {
-        self.log().drain()
+    pub async fn catch_up(&self) -> io::Result<()> {
+        let start = Instant::now();
+        loop {
+            let drained = self.log().drain();
+            match drained {
+                Err(cause)
+                    if cause.kind() == io::ErrorKind::WouldBlock
+                        && start.elapsed() < AUDIT_PATIENCE =>
+                {
+                    sleep(BUSY_RETRY).await;
+                }
+                drained => return drained,
+            }
+        }
     }
 
     /// Appends a line; one that cannot be written is kept for [`catch_up`](Self::catch_up).
     pub fn write(&self, line: &AuditLine<'_>) -> io::Result<()> {
         let mut log = self.log();
-        let is_broken = !log.backlog.is_empty();
-        if line.refused.is_some() && (is_broken || log.written > REFUSED_UNTIL_BYTES) {
+        let is_full = log.backlog.len() > REFUSED_UNTIL_HELD || log.written > REFUSED_UNTIL_BYTES;
+        if line.refused.is_some() && is_full {
             return Ok(());
         }
         let mut text = serde_json::to_vec(line)?;

@@ -48,13 +48,13 @@ impl UpstreamClient {
         };
         let connector = connector.enable_http1();
         Ok(match upstream.proxy() {
-            None => Self::Direct(pool().build(connector.wrap_connector(http))),
+            None => Self::Direct(pool(limits).build(connector.wrap_connector(http))),
             Some(proxy) => {
                 let mut tunnel = Tunnel::new(proxy.address.clone(), http);
                 if let Some(auth) = &proxy.auth {
                     tunnel = tunnel.with_auth(auth.clone());
                 }
-                Self::Tunnelled(pool().build(connector.wrap_connector(tunnel)))
+                Self::Tunnelled(pool(limits).build(connector.wrap_connector(tunnel)))
             }
         })
     }
@@ -76,10 +76,10 @@ impl UpstreamClient {
     }
 }
 
-fn pool() -> Builder {
+fn pool(limits: TimeLimits) -> Builder {
     let mut pool = Client::builder(TokioExecutor::new());
     pool.pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE);
+        .pool_idle_timeout(POOL_IDLE.min(limits.silence));
     pool
 }
 

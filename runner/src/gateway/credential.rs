@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use bytes::{Bytes, BytesMut};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+
+use super::redactor::Redactor;
 
 /// What the service takes the secret for; decides the header and the environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,21 +124,17 @@ impl Credential {
         headers.insert(name, value);
     }
 
-    /// Returns `bytes` with every occurrence of the secret replaced by `[credential]`.
-    pub(super) fn redact(&self, bytes: &[u8]) -> Vec<u8> {
-        let secret = self.secret.as_bytes();
-        let mut redacted = Vec::with_capacity(bytes.len());
-        let mut rest = bytes;
-        while let Some(first) = rest.first() {
-            if let Some(after) = rest.strip_prefix(secret) {
-                redacted.extend_from_slice(b"[credential]");
-                rest = after;
-            } else {
-                redacted.push(*first);
-                rest = &rest[1..];
-            }
-        }
-        redacted
+    /// Returns what takes the secret out of a stream of bytes.
+    pub(super) fn redactor(&self) -> Redactor {
+        Redactor::new(&self.secret)
+    }
+
+    /// Returns `bytes` with every occurrence of the secret replaced by as many `*`.
+    pub(super) fn redact(&self, bytes: Bytes) -> Bytes {
+        let mut redactor = self.redactor();
+        let mut redacted = BytesMut::from(redactor.push(bytes));
+        redacted.extend_from_slice(&redactor.finish());
+        redacted.freeze()
     }
 }
 
@@ -204,9 +203,6 @@ mod tests {
     #[test]
     fn every_occurrence_is_redacted() {
         let credential = Credential::new(CredentialKind::ApiKey, "sk-1").unwrap();
-        assert_eq!(
-            credential.redact(b"a sk-1sk-1 sk-"),
-            b"a [credential][credential] sk-"
-        );
+        assert_eq!(credential.redact("a sk-1sk-1 sk-".into()), "a ******** sk-");
     }
 }

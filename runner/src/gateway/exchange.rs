@@ -1,10 +1,13 @@
 //! The account of one request, settled when it ends in whatever way.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::audit::{AuditLine, shown};
 use super::pricing::Tokens;
@@ -25,22 +28,33 @@ pub struct Exchange {
     refused: Option<&'static str>,
     /// Bytes of a messages request that the service may have got.
     pub sent_bytes: Option<u64>,
-    /// The service got the request, and did not answer in time: it may have worked all the same.
+    /// The service may have got the request and worked, though no answer of use came.
     pub is_unanswered: bool,
     /// What the budget has set aside for it.
     pub reserved: Cost,
     pub tally: Option<Tally>,
+    /// For the body, which is held as long as the request is under way.
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 impl Exchange {
     pub fn new(proxy: Arc<Proxy>, head: &Parts) -> Self {
+        Self::begun(proxy, head.method.as_str(), head.uri.path())
+    }
+
+    /// Settles a request whose head cannot be read; the HTTP library has answered it, or not.
+    pub fn malformed(proxy: Arc<Proxy>) {
+        Self::begun(proxy, "", "").refused = Some("malformed_request");
+    }
+
+    fn begun(proxy: Arc<Proxy>, method: &str, path: &str) -> Self {
         proxy.meter.count_request();
         Self {
             proxy,
             started: Instant::now(),
             at_ms: jiff::Timestamp::now().as_millisecond(),
-            method: shown(head.method.as_str()),
-            path: shown(head.uri.path()),
+            method: shown(method),
+            path: shown(path),
             model: None,
             status: None,
             refused: None,
@@ -48,6 +62,7 @@ impl Exchange {
             is_unanswered: false,
             reserved: Cost::ZERO,
             tally: None,
+            room: None,
         }
     }
 
@@ -92,11 +107,17 @@ impl Drop for Exchange {
             cost_usd,
         };
         self.proxy.meter.settle(self.reserved, usage);
+        // The service chose the name, or the caller.
+        let named = model.map(|model| {
+            let name = Bytes::copy_from_slice(model.as_bytes());
+            let name = self.proxy.credential.redact(name);
+            shown(&String::from_utf8_lossy(&name))
+        });
         let written = self.proxy.audit.write(&AuditLine {
             at_ms: self.at_ms,
             method: &self.method,
             path: &self.path,
-            model: model.map(shown).as_deref(),
+            model: named.as_deref(),
             status: self.status.map(|status| status.as_u16()),
             input_tokens: tokens.total_input(),
             output_tokens: tokens.output,
@@ -104,7 +125,10 @@ impl Drop for Exchange {
             ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             refused: self.refused,
         });
-        if let Err(cause) = written {
+        // A reader that is busy is waited for before the next request.
+        if let Err(cause) = written
+            && cause.kind() != io::ErrorKind::WouldBlock
+        {
             tracing::error!(%cause, "could not write to the audit file");
         }
     }

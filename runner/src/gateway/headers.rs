@@ -1,7 +1,8 @@
 //! Which headers pass, in either direction.
 
+use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
 
 use super::credential::{Credential, CredentialKind};
 
@@ -54,11 +55,20 @@ pub fn incoming(given: &HeaderMap, credential: &Credential) -> HeaderMap {
         if !passes(name, &RESPONSE, &RESPONSE_PREFIXES) {
             continue;
         }
-        if let Ok(value) = HeaderValue::from_bytes(&credential.redact(value.as_bytes())) {
+        if let Ok(value) = HeaderValue::from_maybe_shared(
+            credential.redact(Bytes::copy_from_slice(value.as_bytes())),
+        ) {
             headers.append(name.clone(), value);
         }
     }
     headers
+}
+
+/// Says whether a body comes in another form than its own, which is not looked into.
+pub fn is_encoded(headers: &HeaderMap) -> bool {
+    let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    headers.contains_key(CONTENT_ENCODING)
+        || !headers.get_all(TRANSFER_ENCODING).iter().all(is_chunked)
 }
 
 /// Says whether a response is a stream of events.
@@ -167,7 +177,7 @@ mod tests {
             ("retry-after", "5"),
         ]);
         let expected = map(&[
-            ("request-id", "for [credential]"),
+            ("request-id", "for ******"),
             ("anthropic-ratelimit-requests-reset", "soon"),
             ("retry-after", "5"),
         ]);

@@ -11,10 +11,13 @@ pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 pub const MAX_BODY_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of an error's body.
 pub const MAX_ERROR_BYTES: usize = 1024 * 1024;
-/// KiB of request bodies held at a time, by all requests.
+/// KiB of request bodies held at a time, by all requests, from their announcement to the end of the
+/// answer.
 pub const MAX_HELD_KIB: usize = 256 * 1024;
-/// Pause after a connection that could not be accepted.
-pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Connections to the control socket at a time; more wait.
+pub const MAX_CONTROLS: usize = 1024;
+/// How long whoever writes the audit lines down may be busy with earlier ones.
+pub const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an unused connection to the service is kept.
 pub const POOL_IDLE: Duration = Duration::from_secs(30);
 
@@ -38,6 +41,19 @@ impl Default for TimeLimits {
             body: Duration::from_secs(60),
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+impl TimeLimits {
+    /// Returns the limits, none of them longer than `most`.
+    #[must_use]
+    pub fn at_most(self, most: Duration) -> Self {
+        Self {
+            head: self.head.min(most),
+            body: self.body.min(most),
+            connect: self.connect.min(most),
+            silence: self.silence.min(most),
         }
     }
 }

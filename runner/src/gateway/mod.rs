@@ -8,6 +8,7 @@
 
 mod admit;
 mod audit;
+mod audited;
 mod client;
 mod credential;
 mod credential_file;
@@ -15,9 +16,11 @@ mod exchange;
 mod headers;
 mod lease;
 mod limits;
+mod listener;
 mod meter;
 mod pricing;
 mod proxy;
+mod redactor;
 mod relay;
 mod reply;
 mod screen;
@@ -30,30 +33,31 @@ mod tunnel;
 mod upstream;
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use self::audit::Audit;
 use self::client::UpstreamClient;
-use self::limits::{ACCEPT_RETRY, MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEADERS, MAX_HELD_KIB};
+use self::exchange::Exchange;
+use self::limits::{MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEADERS, MAX_HELD_KIB};
+use self::listener::{accept, listen};
 use self::meter::Meter;
 use self::proxy::Proxy;
 use self::screen::ServerTools;
 use crate::model::Cost;
 
 pub use self::audit::AuditTo;
+pub use self::audited::audited;
 pub use self::credential::{Credential, CredentialError, CredentialKind};
 pub use self::credential_file::{CredentialFile, CredentialFileError};
 pub use self::lease::{Lease, reach};
@@ -158,10 +162,24 @@ impl Gateway {
             audit,
             client,
             limits: options.limits,
-            held_kib: Semaphore::new(MAX_HELD_KIB),
+            held_kib: Arc::new(Semaphore::new(MAX_HELD_KIB)),
         });
         let cancel = CancellationToken::new();
-        let serving = tokio::spawn(accept(listener, Arc::clone(&proxy), cancel.clone()));
+        let (served, ended) = (Arc::clone(&proxy), cancel.clone());
+        let conversation = move |stream| {
+            let (proxy, cancel) = (Arc::clone(&served), ended.clone());
+            async move {
+                cancel
+                    .run_until_cancelled_owned(converse(stream, proxy))
+                    .await;
+            }
+        };
+        let serving = tokio::spawn(accept(
+            listener,
+            MAX_CONNECTIONS,
+            cancel.clone(),
+            conversation,
+        ));
         Ok(Self {
             proxy,
             socket,
@@ -224,61 +242,14 @@ fn token() -> String {
     )
 }
 
-/// Makes the socket, in place of one that an earlier gateway left; one that still serves is an
-/// error. A sandbox's socket is for every uid: its own is not known here, and the folder's parent
-/// keeps others away.
-fn listen(socket: &Path, mode: u32) -> io::Result<UnixListener> {
-    match std::fs::symlink_metadata(socket) {
-        Ok(metadata) if metadata.file_type().is_socket() => {
-            if std::os::unix::net::UnixStream::connect(socket).is_ok() {
-                return Err(io::ErrorKind::AddrInUse.into());
-            }
-            std::fs::remove_file(socket)?;
-        }
-        _ => {}
-    }
-    let listener = UnixListener::bind(socket)?;
-    std::fs::set_permissions(socket, Permissions::from_mode(mode))?;
-    Ok(listener)
-}
-
-async fn accept(listener: UnixListener, proxy: Arc<Proxy>, cancel: CancellationToken) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = async {
-            let permit = Arc::clone(&room).acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        tokio::select! {
-            () = cancel.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            (permit, stream) = accepted => match stream {
-                Ok((stream, _)) => {
-                    let proxy = Arc::clone(&proxy);
-                    connections.spawn(async move {
-                        let _permit = permit;
-                        converse(stream, proxy).await;
-                    });
-                }
-                Err(cause) => {
-                    tracing::warn!(%cause, "could not accept a connection");
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
-            },
-        }
-    }
-    connections.shutdown().await;
-}
-
 /// Answers the requests of a connection, one after the other. A refusal ends it, so that what comes
 /// behind a refused request is never read as another one.
 async fn converse(stream: UnixStream, proxy: Arc<Proxy>) {
-    let head_time = proxy.limits.head;
-    let service = service_fn(move |request| proxy::serve(Arc::clone(&proxy), request));
+    let served = Arc::clone(&proxy);
+    let service = service_fn(move |request| proxy::serve(Arc::clone(&served), request));
     let ended = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_time)
+        .header_read_timeout(proxy.limits.head)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         // Claude Code sends its next request on the same connection; a closed one loses it.
@@ -287,5 +258,8 @@ async fn converse(stream: UnixStream, proxy: Arc<Proxy>) {
         .await;
     if let Err(cause) = ended {
         tracing::debug!(%cause, "a connection broke");
+        if cause.is_parse() {
+            Exchange::malformed(proxy);
+        }
     }
 }

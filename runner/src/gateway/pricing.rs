@@ -26,6 +26,13 @@ pub struct Tokens {
     pub web_searches: u64,
 }
 
+/// How long the caches live at most that a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CachedFor {
+    Minutes,
+    Hour,
+}
+
 impl Tokens {
     /// Returns all tokens that were read, caches included.
     pub fn total_input(self) -> u64 {
@@ -130,9 +137,20 @@ impl Prices {
 
     /// Returns what a request may cost at most: all of it written to a cache, and an answer as long
     /// as it allows. The number of its tokens is estimated, on the safe side for English.
-    pub(super) fn worst_cost(&self, model: &str, request_tokens: u64, max_tokens: u64) -> Cost {
+    pub(super) fn worst_cost(
+        &self,
+        model: &str,
+        request_tokens: u64,
+        cached_for: CachedFor,
+        max_tokens: u64,
+    ) -> Cost {
+        let (cache_write, cache_write_hour) = match cached_for {
+            CachedFor::Minutes => (request_tokens, 0),
+            CachedFor::Hour => (0, request_tokens),
+        };
         let tokens = Tokens {
-            cache_write: request_tokens,
+            cache_write,
+            cache_write_hour,
             output: max_tokens,
             ..Tokens::default()
         };
@@ -307,9 +325,16 @@ mod tests {
     #[test]
     fn worst_case_is_a_full_answer_to_an_uncached_prompt() {
         // 4000 tokens at 5 dollars a million, 1000 at 1.25.
+        let worst =
+            |cached_for| Prices::default().worst_cost("claude-haiku-4-5", 1_000, cached_for, 4_000);
         assert_eq!(
-            Prices::default().worst_cost("claude-haiku-4-5", 1_000, 4_000),
+            worst(CachedFor::Minutes),
             Cost::from_microdollars(20_000 + 1_250)
+        );
+        // Cached for an hour, it costs twice as much as without a cache.
+        assert_eq!(
+            worst(CachedFor::Hour),
+            Cost::from_microdollars(20_000 + 2_000)
         );
     }
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::CONTENT_ENCODING;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::admit::{Route, admit, body_bytes};
@@ -17,7 +16,7 @@ use super::audit::{Audit, shown};
 use super::client::UpstreamClient;
 use super::credential::Credential;
 use super::exchange::Exchange;
-use super::headers::{incoming, is_event_stream, outgoing};
+use super::headers::{incoming, is_encoded, is_event_stream, outgoing};
 use super::limits::{MAX_BODY_BYTES, MAX_ERROR_BYTES, TimeLimits};
 use super::meter::{Meter, Room};
 use super::pricing::Prices;
@@ -41,7 +40,7 @@ pub struct Proxy {
     pub client: UpstreamClient,
     pub limits: TimeLimits,
     /// KiB of request bodies that may still be held.
-    pub held_kib: Semaphore,
+    pub held_kib: Arc<Semaphore>,
 }
 
 /// Answers one request.
@@ -84,7 +83,7 @@ async fn prepare(
     head: &Parts,
     body: Incoming,
 ) -> Result<Prepared, Refusal> {
-    proxy.audit.catch_up().map_err(|cause| {
+    proxy.audit.catch_up().await.map_err(|cause| {
         tracing::error!(%cause, "could not write to the audit file");
         Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -97,7 +96,8 @@ async fn prepare(
         Route::Probe => return Ok(Prepared::Probe),
         Route::Models => Bytes::new(),
         Route::Messages | Route::CountTokens => {
-            let bytes = read(proxy, head, body).await?;
+            let (room, bytes) = read(proxy, head, body).await?;
+            exchange.room = Some(room);
             let ask = screen(&bytes, proxy.server_tools)?;
             exchange.model = Some(shown(&ask.model));
             if route == Route::Messages {
@@ -127,17 +127,19 @@ async fn reserve(proxy: &Proxy, ask: &Ask, bytes: u64) -> Result<Cost, Refusal> 
     let Some(max) = proxy.max_cost else {
         return Ok(Cost::ZERO);
     };
-    if let Some(speed) = &ask.speed {
-        let speed = shown(speed);
+    if let Some(unpriced) = &ask.unpriced {
+        let unpriced = shown(unpriced);
         return Err(Refusal::invalid(format!(
-            "the price of speed `{speed}` is not known, and the run has a budget"
+            "the price of {unpriced} is not known, and the run has a budget"
         )));
     }
     let Some(max_tokens) = ask.max_tokens else {
         return Err(Refusal::invalid("`max_tokens` is missing"));
     };
     let tokens = estimate(bytes).total_input();
-    let worst = proxy.prices.worst_cost(&ask.model, tokens, max_tokens);
+    let worst = proxy
+        .prices
+        .worst_cost(&ask.model, tokens, ask.cached_for, max_tokens);
     let reserved = async {
         loop {
             let settled = proxy.meter.settled();
@@ -168,17 +170,21 @@ fn over_budget(worst: Cost, left: Cost) -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, "budget_exceeded", message)
 }
 
-async fn read(proxy: &Proxy, head: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
+async fn read(
+    proxy: &Proxy,
+    head: &Parts,
+    body: Incoming,
+) -> Result<(OwnedSemaphorePermit, Bytes), Refusal> {
     let declared = body_bytes(head)?.unwrap_or(0).min(MAX_BODY_BYTES);
     let kib = u32::try_from(declared.div_ceil(1024)).unwrap_or(u32::MAX);
     let limit = usize::try_from(declared).unwrap_or(usize::MAX);
     let read = async {
-        let _room = proxy.held_kib.acquire_many(kib).await.ok()?;
+        let room = Arc::clone(&proxy.held_kib).acquire_many_owned(kib).await;
         let body = Limited::new(body, limit).collect().await.ok()?;
-        Some(body.to_bytes())
+        Some((room.ok()?, body.to_bytes()))
     };
     match timeout(proxy.limits.body, read).await {
-        Ok(Some(bytes)) => Ok(bytes),
+        Ok(Some(read)) => Ok(read),
         Ok(None) => Err(Refusal::invalid("the body did not arrive as announced")),
         Err(_) => Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -199,6 +205,7 @@ async fn fetch(
         Ok(Ok(answer)) => answer,
         Ok(Err(cause)) => {
             tracing::debug!(%cause, "upstream failed");
+            exchange.is_unanswered = !cause.is_connect();
             return Err(Refusal::bad_gateway(proxy.client.out_of_reach(&cause)));
         }
         Err(_) => {
@@ -216,7 +223,8 @@ async fn fetch(
     if status.is_redirection() || status.is_informational() {
         return Err(Refusal::bad_gateway("the upstream leads elsewhere"));
     }
-    if answer.headers().contains_key(CONTENT_ENCODING) {
+    if is_encoded(answer.headers()) {
+        exchange.is_unanswered = status.is_success();
         return Err(Refusal::bad_gateway("the upstream sends an encoded body"));
     }
     exchange.status = Some(status);
@@ -241,7 +249,13 @@ async fn relay(
     let (head, body) = answer.into_parts();
     let is_streamed = head.status.is_success() && route == Route::Messages;
     let body = if is_streamed {
-        Relay::new(body, exchange, proxy.limits.silence).boxed_unsync()
+        Relay::new(
+            body,
+            exchange,
+            proxy.credential.redactor(),
+            proxy.limits.silence,
+        )
+        .boxed_unsync()
     } else {
         let limit = if head.status.is_success() {
             usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX)
@@ -254,7 +268,7 @@ async fn relay(
             let refusal = Refusal::bad_gateway("the answer of the upstream cannot be read");
             return refuse(exchange, &refusal);
         };
-        whole(proxy.credential.redact(&bytes.to_bytes()))
+        whole(proxy.credential.redact(bytes.to_bytes()))
     };
     let mut reply = Response::new(body);
     *reply.status_mut() = head.status;

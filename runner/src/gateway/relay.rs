@@ -1,4 +1,4 @@
-//! A response body that is counted while it streams past.
+//! A response body that is counted, and rid of the secret, while it streams past.
 
 use std::io;
 use std::pin::Pin;
@@ -10,21 +10,27 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::exchange::Exchange;
+use super::redactor::Redactor;
 
 /// Passes each piece on as it comes.
 pub struct Relay {
     inner: Incoming,
     exchange: Exchange,
+    redactor: Redactor,
+    /// The service has sent all.
+    is_over: bool,
     /// How long the service may send nothing, and the time left of it.
     silence: Duration,
     left: Pin<Box<Sleep>>,
 }
 
 impl Relay {
-    pub fn new(inner: Incoming, exchange: Exchange, silence: Duration) -> Self {
+    pub fn new(inner: Incoming, exchange: Exchange, redactor: Redactor, silence: Duration) -> Self {
         Self {
             inner,
             exchange,
+            redactor,
+            is_over: false,
             silence,
             left: Box::pin(sleep(silence)),
         }
@@ -40,21 +46,29 @@ impl Body for Relay {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
-        let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            ready!(this.left.as_mut().poll(cx));
-            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
-        };
-        this.left.as_mut().reset(Instant::now() + this.silence);
-        Poll::Ready(match next {
-            Some(Ok(frame)) => frame.into_data().ok().map(|piece| {
+        while !this.is_over {
+            let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
+                ready!(this.left.as_mut().poll(cx));
+                return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+            };
+            this.left.as_mut().reset(Instant::now() + this.silence);
+            let frame = next.transpose().map_err(io::Error::other)?;
+            // Trailers end the body, and do not pass.
+            let piece = frame.and_then(|frame| frame.into_data().ok());
+            let passed = if let Some(piece) = piece {
                 if let Some(tally) = &mut this.exchange.tally {
                     tally.push(&piece);
                 }
-                Ok(Frame::data(piece))
-            }),
-            Some(Err(cause)) => Some(Err(io::Error::other(cause))),
-            None => None,
-        })
+                this.redactor.push(piece)
+            } else {
+                this.is_over = true;
+                this.redactor.finish()
+            };
+            if !passed.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(passed))));
+            }
+        }
+        Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {

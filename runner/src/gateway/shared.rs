@@ -14,14 +14,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+use super::limits::MAX_CONTROLS;
+use super::listener::{accept, listen};
 use super::{
     AuditTo, Credential, Gateway, GatewayError, GatewayOptions, Metered, Prices, Proxy, TimeLimits,
-    Upstream, limits, listen,
+    Upstream,
 };
 use crate::model::Cost;
 
@@ -103,7 +105,16 @@ impl SharedGateway {
             options,
             runs: Mutex::default(),
         });
-        let serving = tokio::spawn(accept(listener, desk, cancel.clone()));
+        let ended = cancel.clone();
+        let conversation = move |stream| {
+            let talked = converse(stream, Arc::clone(&desk), ended.clone());
+            async {
+                if let Err(error) = talked.await {
+                    tracing::debug!(%error, "a run's connection broke");
+                }
+            }
+        };
+        let serving = tokio::spawn(accept(listener, MAX_CONTROLS, cancel.clone(), conversation));
         Ok(Self {
             control,
             serving,
@@ -134,32 +145,6 @@ struct Desk {
     /// The gateways of the runs that are connected. Conversations begin and end on any task, hence
     /// the lock.
     runs: Mutex<HashMap<String, Arc<Proxy>>>,
-}
-
-async fn accept(listener: UnixListener, desk: Arc<Desk>, cancel: CancellationToken) {
-    let mut conversations = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => break,
-            Some(_) = conversations.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let talked = converse(stream, Arc::clone(&desk), cancel.clone());
-                    conversations.spawn(async {
-                        if let Err(error) = talked.await {
-                            tracing::debug!(%error, "a run's connection broke");
-                        }
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(limits::ACCEPT_RETRY).await;
-                }
-            },
-        }
-    }
-    // Each ends its run's gateway by itself.
-    while conversations.join_next().await.is_some() {}
 }
 
 async fn converse(
@@ -242,7 +227,9 @@ async fn serve(
             () = cancel.cancelled() => {}
         }
     }
+    let proxy = Arc::clone(&gateway.proxy);
     gateway.stop().await;
+    proxy.audit.catch_up().await?;
     told
 }
 

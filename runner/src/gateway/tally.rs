@@ -1,6 +1,7 @@
 //! Counts the tokens of one response while it streams past.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::pricing::Tokens;
 
@@ -15,13 +16,13 @@ pub struct Tally {
     shape: Shape,
     /// The current line (event stream) or everything so far (JSON).
     pending: Vec<u8>,
-    /// The current line or body is too long and is not looked at.
-    is_overlong: bool,
+    /// Bytes of the current line or body, where it is too long to be looked at; otherwise 0.
+    overlong: u64,
     model: Option<String>,
-    tokens: Option<Tokens>,
-    /// The service told the final number of output tokens.
+    told: Told,
+    /// The service told the number of output tokens, and no text came after it.
     is_final: bool,
-    /// Bytes of text seen.
+    /// Bytes of text seen, and of what is no event and may be text.
     text_bytes: u64,
 }
 
@@ -31,13 +32,26 @@ pub enum Shape {
     Json,
 }
 
+/// What the service reported: totals, which only grow.
+#[derive(Debug, Default)]
+struct Told {
+    input: Option<u64>,
+    /// The hour's included.
+    cache_write: u64,
+    cache_write_hour: u64,
+    cache_read: u64,
+    output: u64,
+    web_searches: u64,
+}
+
 #[derive(Deserialize)]
 struct Event {
     #[serde(default, rename = "type")]
     kind: String,
     message: Option<Message>,
     usage: Option<ReportedUsage>,
-    delta: Option<Delta>,
+    delta: Option<Piece>,
+    content_block: Option<Piece>,
 }
 
 #[derive(Deserialize)]
@@ -47,7 +61,7 @@ struct Message {
 }
 
 #[derive(Deserialize)]
-struct Delta {
+struct Piece {
     text: Option<String>,
     thinking: Option<String>,
     partial_json: Option<String>,
@@ -55,22 +69,22 @@ struct Delta {
 
 #[derive(Deserialize)]
 struct ReportedUsage {
-    input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
+    input_tokens: Option<Value>,
+    cache_creation_input_tokens: Option<Value>,
     cache_creation: Option<CacheCreation>,
-    cache_read_input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
+    cache_read_input_tokens: Option<Value>,
+    output_tokens: Option<Value>,
     server_tool_use: Option<ServerToolUse>,
 }
 
 #[derive(Deserialize)]
 struct CacheCreation {
-    ephemeral_1h_input_tokens: Option<u64>,
+    ephemeral_1h_input_tokens: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct ServerToolUse {
-    web_search_requests: Option<u64>,
+    web_search_requests: Option<Value>,
 }
 
 impl Tally {
@@ -78,9 +92,9 @@ impl Tally {
         Self {
             shape,
             pending: Vec::new(),
-            is_overlong: false,
+            overlong: 0,
             model: None,
-            tokens: None,
+            told: Told::default(),
             is_final: false,
             text_bytes: 0,
         }
@@ -113,7 +127,6 @@ impl Tally {
             Shape::Json => {
                 if let Ok(message) = serde_json::from_slice::<Message>(&self.pending) {
                     self.model = message.model;
-                    self.is_final = message.usage.is_some();
                     self.update(message.usage);
                 }
             }
@@ -129,31 +142,45 @@ impl Tally {
     /// Returns the tokens counted; what the service did not tell is estimated from `request_bytes`
     /// and the text seen, so that cutting a response off does not make it free.
     pub fn tokens(&self, request_bytes: u64) -> Tokens {
-        let mut tokens = self.tokens.unwrap_or_else(|| estimate(request_bytes));
-        if !self.is_final {
-            tokens.output = tokens.output.max(self.text_bytes.div_ceil(BYTES_PER_TOKEN));
+        let told = &self.told;
+        let output = if self.is_final {
+            told.output
+        } else {
+            told.output.max(self.text_bytes.div_ceil(BYTES_PER_TOKEN))
+        };
+        Tokens {
+            input: told.input.unwrap_or(estimate(request_bytes).input),
+            cache_write: told.cache_write.saturating_sub(told.cache_write_hour),
+            cache_write_hour: told.cache_write_hour,
+            cache_read: told.cache_read,
+            output,
+            web_searches: told.web_searches,
         }
-        tokens
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        if self.pending.len() + bytes.len() > KEPT_BYTES {
-            self.is_overlong = true;
-            self.pending.clear();
-        }
-        if !self.is_overlong {
+        if self.overlong > 0 {
+            self.overlong += bytes.len() as u64;
+        } else if self.pending.len() + bytes.len() > KEPT_BYTES {
+            self.overlong = (self.pending.len() + bytes.len()) as u64;
+            self.pending = Vec::new();
+        } else {
             self.pending.extend_from_slice(bytes);
         }
     }
 
     fn end_line(&mut self) {
-        let is_overlong = std::mem::take(&mut self.is_overlong);
-        if let Some(event) = self.pending.strip_prefix(b"data:")
-            && !is_overlong
-            && let Ok(event) = serde_json::from_slice::<Event>(event)
-        {
-            self.count(event);
+        let overlong = std::mem::take(&mut self.overlong);
+        let line = std::mem::take(&mut self.pending);
+        let event = line.strip_prefix(b"data:").map(serde_json::from_slice);
+        match event {
+            Some(Ok(event)) => self.count(event),
+            Some(Err(_)) | None if overlong == 0 && is_without_text(&line) => {}
+            // Whoever reads less strictly may find text in it.
+            Some(Err(_)) | None => self.count_text(overlong + line.len() as u64),
         }
+        // The same memory for the next line.
+        self.pending = line;
         self.pending.clear();
     }
 
@@ -163,53 +190,70 @@ impl Tally {
                 if let Some(message) = event.message {
                     self.model = message.model;
                     self.update(message.usage);
+                    self.is_final = false;
                 }
             }
-            "message_delta" => {
-                self.is_final |= event.usage.is_some();
-                self.update(event.usage);
-            }
+            "message_delta" => self.update(event.usage),
             _ => {
-                if let Some(delta) = event.delta {
-                    let texts = [delta.text, delta.thinking, delta.partial_json];
-                    self.text_bytes += texts
-                        .iter()
-                        .flatten()
-                        .map(|text| text.len() as u64)
-                        .sum::<u64>();
+                for piece in [event.delta, event.content_block].into_iter().flatten() {
+                    let texts = [piece.text, piece.thinking, piece.partial_json];
+                    let bytes = texts.iter().flatten().map(String::len).sum::<usize>();
+                    self.count_text(bytes as u64);
                 }
             }
         }
     }
 
-    /// Replaces what is reported anew; the service reports totals, not differences.
+    fn count_text(&mut self, bytes: u64) {
+        self.text_bytes += bytes;
+        self.is_final &= bytes == 0;
+    }
+
+    /// Takes what is reported anew. What is no number of tokens counts as not told.
     fn update(&mut self, usage: Option<ReportedUsage>) {
         let Some(usage) = usage else { return };
-        let tokens = self.tokens.get_or_insert_default();
-        if let Some(count) = usage.input_tokens {
-            tokens.input = count;
-        }
-        if let Some(count) = usage.cache_creation_input_tokens {
-            tokens.cache_write = count.saturating_sub(tokens.cache_write_hour);
-        }
-        if let Some(count) = usage
+        let told = &mut self.told;
+        told.input = told.input.max(count(usage.input_tokens));
+        let hour = usage
             .cache_creation
-            .and_then(|c| c.ephemeral_1h_input_tokens)
-        {
-            let all = tokens.cache_write.saturating_add(tokens.cache_write_hour);
-            tokens.cache_write_hour = count;
-            tokens.cache_write = all.saturating_sub(count);
-        }
-        if let Some(count) = usage.cache_read_input_tokens {
-            tokens.cache_read = count;
-        }
-        if let Some(count) = usage.output_tokens {
-            tokens.output = count;
-        }
-        if let Some(count) = usage.server_tool_use.and_then(|s| s.web_search_requests) {
-            tokens.web_searches = count;
+            .and_then(|c| c.ephemeral_1h_input_tokens);
+        let searches = usage.server_tool_use.and_then(|s| s.web_search_requests);
+        let output = count(usage.output_tokens);
+        self.is_final |= output.is_some();
+        for (total, reported) in [
+            (
+                &mut told.cache_write,
+                count(usage.cache_creation_input_tokens),
+            ),
+            (&mut told.cache_write_hour, count(hour)),
+            (&mut told.cache_read, count(usage.cache_read_input_tokens)),
+            (&mut told.output, output),
+            (&mut told.web_searches, count(searches)),
+        ] {
+            *total = reported.map_or(*total, |reported| reported.max(*total));
         }
     }
+}
+
+/// Returns a number of tokens: whole, or rounded up; none that is below 0.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is not below 0, and what is too large becomes the largest"
+)]
+fn count(reported: Option<Value>) -> Option<u64> {
+    let reported = reported?;
+    let rounded = || reported.as_f64().filter(|count| *count >= 0.0);
+    reported
+        .as_u64()
+        .or_else(|| rounded().map(|count| count.ceil() as u64))
+}
+
+/// Says whether a line of an event stream is one of those beside the data.
+fn is_without_text(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    let fields: [&[u8]; 4] = [b"event:", b"id:", b"retry:", b":"];
+    line.is_empty() || line == b"data: [DONE]" || fields.iter().any(|field| line.starts_with(field))
 }
 
 /// Returns what a request of `request_bytes` costs at least, where no response told.
@@ -291,7 +335,12 @@ mod tests {
         let mut tally = Tally::new(Shape::EventStream);
         tally.push(b"data: {not json\n\ndata: 7\n\n\0\xff\n");
         tally.finish();
-        assert_eq!(tally.tokens(900), estimate(900));
+        // 15 + 7 + 2 bytes that may be text to somebody.
+        let expected = Tokens {
+            output: 8,
+            ..estimate(900)
+        };
+        assert_eq!(tally.tokens(900), expected);
         assert_eq!(estimate(900).input, 300);
     }
 
@@ -305,5 +354,64 @@ mod tests {
         tally.push(b"\n");
         tally.push(STREAM.as_bytes());
         assert_eq!(tally.tokens(0), COUNTED);
+    }
+
+    /// Returns what a stream of these events comes to, for a request of 30 bytes.
+    fn counted(events: &[&str]) -> Tokens {
+        let mut tally = Tally::new(Shape::EventStream);
+        for event in events {
+            tally.push(format!("data: {event}\n\n").as_bytes());
+        }
+        tally.finish();
+        tally.tokens(30)
+    }
+
+    const START: &str =
+        r#"{"type":"message_start","message":{"usage":{"input_tokens":7,"output_tokens":1}}}"#;
+    const TEXT: &str = r#"{"type":"content_block_delta","delta":{"text":"123456789012"}}"#;
+
+    #[test]
+    fn numbers_that_make_no_sense_do_not_make_an_answer_cheaper() {
+        let with = |usage: &str| {
+            let delta = format!(r#"{{"type":"message_delta","usage":{usage}}}"#);
+            let tokens = counted(&[START, TEXT, &delta]);
+            (tokens.input, tokens.output)
+        };
+        assert_eq!(with(r#"{"output_tokens":4}"#), (7, 4));
+        // 12 bytes of text.
+        assert_eq!(with(r#"{"output_tokens":-4}"#), (7, 4));
+        assert_eq!(with(r#"{"output_tokens":null}"#), (7, 4));
+        assert_eq!(with("{}"), (7, 4));
+        assert_eq!(with("null"), (7, 4));
+        assert_eq!(with(r#"{"output_tokens":0}"#), (7, 1));
+        assert_eq!(with(r#"{"input_tokens":-1,"output_tokens":5}"#), (7, 5));
+        assert_eq!(with(r#"{"input_tokens":3,"output_tokens":4.2}"#), (7, 5));
+        assert_eq!(with(r#"{"output_tokens":1e30}"#), (7, u64::MAX));
+        // No JSON: 12 bytes of text, and a line of 60 that may be some.
+        assert_eq!(with(r#"{"output_tokens":NaN}"#), (7, 24));
+    }
+
+    #[test]
+    fn text_behind_the_final_count_counts() {
+        let last = r#"{"type":"message_delta","usage":{"output_tokens":2}}"#;
+        assert_eq!(counted(&[START, last]).output, 2);
+        assert_eq!(counted(&[START, last, TEXT]).output, 4);
+        let block = r#"{"type":"content_block_start","content_block":{"text":"123456789012"}}"#;
+        assert_eq!(counted(&[START, last, block]).output, 4);
+    }
+
+    #[test]
+    fn body_of_another_kind_than_announced_is_not_free() {
+        let whole = r#"{"model":"m","content":[{"text":"12345678901234567890"}],"usage":{}}"#;
+        for shape in [Shape::EventStream, Shape::Json] {
+            let mut tally = Tally::new(shape);
+            tally.push(whole.as_bytes());
+            tally.finish();
+            let tokens = tally.tokens(30);
+            assert_eq!(
+                (tokens.input, tokens.output),
+                (10, whole.len().div_ceil(3) as u64)
+            );
+        }
     }
 }

@@ -87,6 +87,12 @@ impl Upstream {
         Ok(self)
     }
 
+    /// Returns the host, without port.
+    pub fn host(&self) -> String {
+        let uri: Uri = self.base.parse().expect("the base was made of a URL");
+        uri.host().unwrap_or_default().to_owned()
+    }
+
     pub(super) fn trust(&self) -> &Trust {
         &self.trust
     }

@@ -46,44 +46,48 @@ impl Lock {
     ///
     /// [`LockError::Held`] when a living process has it; else what the file system says.
     pub fn take(path: &Path) -> Result<Self, LockError> {
+        for _ in 1..TRIES {
+            match Self::try_take(path) {
+                Err(LockError::Held { .. }) => std::thread::sleep(BETWEEN_TRIES),
+                taken => return taken,
+            }
+        }
+        Self::try_take(path)
+    }
+
+    /// As [`take`](Self::take), without a moment's patience with who only looks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`take`](Self::take).
+    pub fn try_take(path: &Path) -> Result<Self, LockError> {
         let failed = |cause: io::Error| LockError::Io {
             path: path.to_owned(),
             cause,
         };
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(path)
             .map_err(failed)?;
-        for tries_left in (0..TRIES).rev() {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(mut held) => {
-                    held.set_len(0)
-                        .and_then(|()| {
-                            held.write_all(format!("{}\n", std::process::id()).as_bytes())
-                        })
-                        .map_err(failed)?;
-                    return Ok(Self {
-                        path: path.to_owned(),
-                        _file: held,
-                    });
-                }
-                Err((again, Errno::EWOULDBLOCK)) if tries_left > 0 => {
-                    file = again;
-                    std::thread::sleep(BETWEEN_TRIES);
-                }
-                Err((mut theirs, Errno::EWOULDBLOCK)) => {
-                    return Err(LockError::Held {
-                        path: path.to_owned(),
-                        holder: written(&mut theirs),
-                    });
-                }
-                Err((_, errno)) => return Err(failed(errno.into())),
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut held) => {
+                held.set_len(0)
+                    .and_then(|()| held.write_all(format!("{}\n", std::process::id()).as_bytes()))
+                    .map_err(failed)?;
+                Ok(Self {
+                    path: path.to_owned(),
+                    _file: held,
+                })
             }
+            Err((mut theirs, Errno::EWOULDBLOCK)) => Err(LockError::Held {
+                path: path.to_owned(),
+                holder: written(&mut theirs),
+            }),
+            Err((_, errno)) => Err(failed(errno.into())),
         }
-        unreachable!("the last try returns")
     }
 
     /// Returns who holds the lock at `path` now; `None` when nobody does.
@@ -149,5 +153,19 @@ mod tests {
         drop(first);
         assert_eq!(Lock::holder(&path).unwrap(), None);
         Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn the_id_of_a_dead_or_unrelated_process_in_the_file_holds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.lock");
+        // That of a process which lives, and of none.
+        for left in ["1\n", "4000000000\n", "not a number", ""] {
+            std::fs::write(&path, left).unwrap();
+            assert_eq!(Lock::holder(&path).unwrap(), None, "{left:?}");
+            let lock = Lock::take(&path).unwrap();
+            let text = std::fs::read_to_string(lock.path()).unwrap();
+            assert_eq!(text, format!("{}\n", std::process::id()));
+        }
     }
 }

@@ -144,12 +144,15 @@ pub fn read(path: &Path) -> Result<Vec<Record>, LedgerError> {
 
 /// Returns the records of the finished lines, and how many bytes these lines are.
 fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Record>, usize), LedgerError> {
-    let whole = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
-    let records = bytes[..whole]
-        .split_inclusive(|byte| *byte == b'\n')
+    let whole = finished(bytes);
+    let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n');
+    // What follows a hole in the middle was decided: then the hole is a broken line like any other.
+    let behind = bytes[whole..].split_inclusive(|byte| *byte == b'\n');
+    let is_record =
+        |line: &[u8]| line.ends_with(b"\n") && serde_json::from_slice::<Record>(line).is_ok();
+    let is_hole = behind.clone().any(is_record);
+    let records = lines
+        .chain(behind.take(usize::from(is_hole)))
         .zip(1..)
         .map(|(text, line)| {
             serde_json::from_slice(text).map_err(|cause| LedgerError::BrokenLine {
@@ -160,6 +163,17 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Record>, usize), LedgerError>
         })
         .collect::<Result<_, _>>()?;
     Ok((records, whole))
+}
+
+/// Returns how many bytes of a file of lines are finished ones.
+///
+/// A power cut leaves a last line in part, or blocks whose room was reserved and whose content was
+/// never written: these read as NUL, which no line of JSON holds.
+fn finished(bytes: &[u8]) -> usize {
+    let hole = bytes.iter().position(|byte| *byte == 0);
+    let written = &bytes[..hole.unwrap_or(bytes.len())];
+    let newline = written.iter().rposition(|byte| *byte == b'\n');
+    newline.map_or(0, |newline| newline + 1)
 }
 
 fn directory_of(path: &Path) -> io::Result<File> {
@@ -227,6 +241,51 @@ mod tests {
                 assert_eq!(read(&path).unwrap(), records()[..=whole]);
             }
         }
+    }
+
+    #[test]
+    fn blocks_that_were_never_written_are_cut_off_behind_every_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        ledger_of(&records(), &path);
+        let bytes = std::fs::read(&path).unwrap();
+        // A hole as short as a byte, and one with the end of a line behind it.
+        for hole in [&b"\0"[..], &[0; 4096], b"\0\0\0}\n", b"{\"record\":\0\0\n"] {
+            for length in 0..=bytes.len() {
+                let text = [&bytes[..length], hole].concat();
+                std::fs::write(&path, &text).unwrap();
+                let whole = bytes[..length].split(|b| *b == b'\n').count() - 1;
+                assert_eq!(read(&path).unwrap(), records()[..whole], "{length}");
+                // Opening syncs, which takes its time.
+                if length > 0 && bytes[length - 1] != b'\n' {
+                    continue;
+                }
+                let mut found = Ledger::open(&path, lock(&path)).unwrap();
+                assert_eq!(found.records, records()[..whole], "{length}");
+                if (1..records().len()).contains(&whole) {
+                    found.ledger.append(&records()[whole]).unwrap();
+                    assert_eq!(read(&path).unwrap(), records()[..=whole]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_hole_before_a_record_is_a_broken_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let [first, second] = [opened(), baseline()].map(|r| serde_json::to_string(&r).unwrap());
+        let text = format!("{first}\n\0\0\0\0\n{second}\n");
+        std::fs::write(&path, &text).unwrap();
+        assert!(matches!(
+            Ledger::open(&path, lock(&path)),
+            Err(LedgerError::BrokenLine { line: 2, .. })
+        ));
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            text,
+            "left as it is"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use autoclave_policies::yaml::{Node, Value};
 use autoclave_policies::{Problem, Problems, Source};
 
 use super::decode::{Fields, Findings, Trouble, kind};
+use super::places::{MUTABLE, RulePlace, RulePlaces};
 use super::policy_file::{Policies, ReadPolicy};
 use super::values::{marker_name, scalar, text};
 use super::{Dialect, Marker, Status, goal, golden, guards, keys, means};
@@ -16,19 +17,8 @@ pub struct ConfigFile {
     /// What was ignored, in the order of the file; empty in our own dialect.
     pub warnings: Vec<Problem>,
     pub source: Source,
-    /// Every `target.mutable` glob of every marker, in the order of the file.
-    pub mutable_globs: Vec<GlobPlace>,
-}
-
-/// A glob, and where it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GlobPlace {
-    /// The marker's name.
-    pub marker: String,
-    pub glob: String,
-    /// Counted from 1, like the column.
-    pub line: usize,
-    pub column: usize,
+    /// Every rule about paths of every marker, list by list.
+    pub rules: Vec<RulePlace>,
 }
 
 /// Reads a configuration file; `origin` is what messages call it, `read_policy` reads the policy
@@ -49,12 +39,12 @@ pub fn parse_config(
         text: text.to_owned(),
     };
     let (root, mut findings) = Findings::open(&source, dialect)?;
-    let mut mutable_globs = Vec::new();
+    let mut rules: Vec<RulePlace> = Vec::new();
     let mut policies = Policies {
         read: read_policy,
         problems: Vec::new(),
     };
-    let markers = read_markers(&mut findings, &root, &mut mutable_globs, &mut policies);
+    let markers = read_markers(&mut findings, &root, &mut rules, &mut policies);
     findings
         .warnings
         .sort_by_key(|warning| (warning.line, warning.column));
@@ -72,7 +62,7 @@ pub fn parse_config(
             markers,
             warnings: findings.warnings,
             source,
-            mutable_globs,
+            rules,
         }),
     }
 }
@@ -88,13 +78,14 @@ impl ConfigFile {
         marker: &str,
         is_match: &dyn Fn(&str) -> bool,
     ) -> Result<(), Problems> {
-        let globs = self.mutable_globs.iter();
-        let idle = globs.filter(|place| place.marker == marker && !is_match(&place.glob));
+        let rules = self.rules.iter();
+        let mutable = rules.filter(|rule| rule.marker == marker && rule.list == MUTABLE);
+        let idle = mutable.filter(|rule| !is_match(&rule.text));
         let problems = idle.map(|place| Problem {
             line: place.line,
             column: place.column,
-            key: format!("{marker}.target.mutable"),
-            message: format!("`{}` matches no file", place.glob),
+            key: format!("{marker}.{MUTABLE}"),
+            message: format!("`{}` matches no file", place.text),
             hint: Some(
                 "globs are relative to the repository root and see committed files only".to_owned(),
             ),
@@ -104,12 +95,18 @@ impl ConfigFile {
             None => Ok(()),
         }
     }
+
+    /// Returns where the rules of `marker` are written.
+    pub fn places_of(&self, marker: &str) -> RulePlaces {
+        let rules = self.rules.iter().filter(|rule| rule.marker == marker);
+        RulePlaces::new(&self.source.origin, rules.cloned().collect())
+    }
 }
 
 fn read_markers(
     findings: &mut Findings,
     root: &Node,
-    globs: &mut Vec<GlobPlace>,
+    rules: &mut Vec<RulePlace>,
     policies: &mut Policies<'_>,
 ) -> Vec<Marker> {
     const HINT: &str = "write `markers:` with a list; `autoclave init` writes an example";
@@ -133,7 +130,7 @@ fn read_markers(
     for (index, item) in items.iter().enumerate() {
         let path = format!("markers[{index}]");
         let mut fields = Fields::open(findings, item, path, &keys::MARKER);
-        let first = globs.len();
+        let first = rules.len();
         let name = fields.required("name", "such as `sort-speed`", marker_name);
         if let Some(name) = &name {
             if let Some((_, line)) = seen.iter().find(|(other, _)| other == name) {
@@ -142,9 +139,9 @@ fn read_markers(
             }
             seen.push((name.clone(), item.line));
         }
-        let marker = read_marker(&mut fields, name.clone(), globs, policies);
-        for place in &mut globs[first..] {
-            place.marker = name.clone().unwrap_or_default();
+        let marker = read_marker(&mut fields, name.clone(), rules, policies);
+        for rule in &mut rules[first..] {
+            rule.marker = name.clone().unwrap_or_default();
         }
         markers.extend(marker);
     }
@@ -154,12 +151,12 @@ fn read_markers(
 fn read_marker(
     fields: &mut Fields<'_, '_>,
     name: Option<String>,
-    globs: &mut Vec<GlobPlace>,
+    rules: &mut Vec<RulePlace>,
     policies: &mut Policies<'_>,
 ) -> Option<Marker> {
     let description = fields.or("description", String::new(), text);
     let status = status(fields);
-    let target = goal::target(fields, globs);
+    let target = goal::target(fields, rules);
     let prepare = goal::prepare(fields);
     let metric = goal::metric_spec(fields);
     let guards = guards::guards(fields);
@@ -167,7 +164,7 @@ fn read_marker(
     let track = guards::track(fields);
     let (limits, model) = means::loop_limits(fields);
     let agent = means::agent(fields, model);
-    let sandbox = means::sandbox(fields, policies);
+    let sandbox = means::sandbox(fields, policies, rules);
     Some(Marker {
         name: name?,
         description,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use autoclave_policies::yaml::Value;
+use autoclave_policies::yaml::{Node, Value};
 
 use super::decode::{Fields, Trouble};
 use super::duration::duration;
-use super::file::GlobPlace;
 use super::keys;
 use super::percent::{fraction, positive_fraction};
+use super::places::{MUTABLE, RulePlace};
 use super::values::{alpha, count, filled, glob, metric, metric_name, pattern, text, word};
 use super::{Extract, MetricHarness, MetricSpec, Step, Target};
 use crate::model::Direction;
@@ -17,7 +17,7 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const DIRECTIONS: [(&str, Direction); 2] =
     [("lower", Direction::Lower), ("higher", Direction::Higher)];
 
-pub(super) fn target(marker: &mut Fields<'_, '_>, globs: &mut Vec<GlobPlace>) -> Option<Target> {
+pub(super) fn target(marker: &mut Fields<'_, '_>, rules: &mut Vec<RulePlace>) -> Option<Target> {
     const HINT: &str = "list what may change, such as `mutable: [\"src/**\"]`";
     marker.required_node("target", HINT)?;
     let mut fields = marker.section("target", &keys::TARGET)?;
@@ -29,26 +29,18 @@ pub(super) fn target(marker: &mut Fields<'_, '_>, globs: &mut Vec<GlobPlace>) ->
             Trouble::new("is empty: nothing may change").hint(HINT),
         );
     }
-    for (glob, node) in &mutable {
-        globs.push(GlobPlace {
-            marker: String::new(),
-            glob: glob.clone(),
-            line: node.line,
-            column: node.column,
-        });
-    }
-    let mut list = |name| {
-        fields
-            .list(name, glob)
-            .into_iter()
-            .map(|(glob, _)| glob)
-            .collect()
+    let mut place = |list, globs: Vec<(String, &Node)>| -> Vec<String> {
+        let places = globs
+            .iter()
+            .map(|(glob, node)| RulePlace::at(node, list, glob));
+        rules.extend(places);
+        globs.into_iter().map(|(glob, _)| glob).collect()
     };
     Some(Target {
-        mutable: mutable.into_iter().map(|(glob, _)| glob).collect(),
-        immutable: list("immutable"),
-        hidden: list("hidden"),
-        scratch: list("scratch"),
+        mutable: place(MUTABLE, mutable),
+        immutable: place("target.immutable", fields.list("immutable", glob)),
+        hidden: place("target.hidden", fields.list("hidden", glob)),
+        scratch: place("target.scratch", fields.list("scratch", glob)),
     })
 }
 

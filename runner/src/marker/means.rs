@@ -10,6 +10,7 @@ use autoclave_policies::yaml::Value;
 use super::decode::{Fields, Trouble, kind};
 use super::duration::duration;
 use super::keys;
+use super::places::RulePlace;
 use super::policy_file::{self, Policies};
 use super::size::size;
 use super::values::{
@@ -134,7 +135,11 @@ fn texts(fields: &mut Fields<'_, '_>, name: &'static str) -> Vec<String> {
 }
 
 /// Returns the sandbox; its policy is read with `policies`.
-pub(super) fn sandbox(marker: &mut Fields<'_, '_>, policies: &mut Policies<'_>) -> SandboxSpec {
+pub(super) fn sandbox(
+    marker: &mut Fields<'_, '_>,
+    policies: &mut Policies<'_>,
+    rules: &mut Vec<RulePlace>,
+) -> SandboxSpec {
     let mut sandbox = SandboxSpec {
         backend: BackendChoice::Auto,
         image: super::DEFAULT_IMAGE.to_owned(),
@@ -173,6 +178,7 @@ pub(super) fn sandbox(marker: &mut Fields<'_, '_>, policies: &mut Policies<'_>) 
     }
     let read = fields.list("read", host_path);
     for (path, node) in &read {
+        rules.push(RulePlace::at(node, "sandbox.read", path));
         if let Some(denied) = sandbox.policy.denial_of(Path::new(path)) {
             let (name, denied) = (&sandbox.policy.name, denied.display());
             let message = format!("`{path}` would show `{denied}`, which policy `{name}` denies");

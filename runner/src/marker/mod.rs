@@ -11,6 +11,7 @@ mod guards;
 mod keys;
 mod means;
 mod percent;
+mod places;
 mod policy_file;
 mod schema;
 mod size;
@@ -29,7 +30,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Cost, Direction, Metric, TestFormat};
 
 pub use duration::parse_duration;
-pub use file::{ConfigFile, GlobPlace, parse_config};
+pub use file::{ConfigFile, parse_config};
+pub use places::{RulePlace, RulePlaces};
 pub use policy_file::{ReadPolicy, policy_named, preset};
 pub use schema::SCHEMA;
 pub use template::{TemplateFacts, template};

@@ -241,11 +241,12 @@ fn check_examples(fields: &mut Fields<'_, '_>, policy: &HostPolicy) {
     };
     let example = |node: &Node| -> Result<PathBuf, Trouble> {
         let path = filled(node)?;
-        if path.starts_with('/') || path.starts_with("~/") {
+        let is_plain = path.split('/').all(|component| component != "..");
+        if is_plain && (path.starts_with('/') || path.starts_with("~/")) {
             return Ok(PathBuf::from(path));
         }
         Err(Trouble::new(format!("`{path}` is not a path of the host"))
-            .hint("write an absolute path or one such as `~/.rustup`"))
+            .hint("write an absolute path without `..`, or one such as `~/.rustup`"))
     };
     for (path, node) in examples.list("allowed", example) {
         if !policy.shows(&path) {
@@ -266,6 +267,9 @@ fn check_examples(fields: &mut Fields<'_, '_>, policy: &HostPolicy) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+
     use super::*;
 
     fn problems(text: &str) -> String {
@@ -315,6 +319,91 @@ mod tests {
         assert!(!policy.read.contains(&PathBuf::from("~/.nvm/versions")));
         assert!(!policy.path.contains(&PathBuf::from("~/.nvm/versions")));
         assert!(policy.read.contains(&PathBuf::from("~/.cargo/bin")));
+    }
+
+    /// Paths that presets show, paths beneath and above these, and others.
+    const POOL: [&str; 12] = [
+        "/usr",
+        "/usr/bin",
+        "/lib64",
+        "/nix/store",
+        "/nix/store/x",
+        "/opt/secret",
+        "~/.cargo/bin",
+        "~/.cargo/registry",
+        "~/.rustup",
+        "~/.rustup/toolchains/stable",
+        "~/.ssh",
+        "~/notes",
+    ];
+
+    proptest! {
+        #[test]
+        fn a_layer_shows_nothing_that_what_it_extends_does_not(
+            preset_at in 0..PRESETS.len(),
+            read in proptest::option::of(subsequence(POOL.to_vec(), 0..4)),
+            deny in subsequence(POOL.to_vec(), 0..3),
+            path in proptest::option::of(subsequence(POOL.to_vec(), 0..3)),
+        ) {
+            let name = PRESETS[preset_at].0;
+            let base = preset(name).unwrap();
+            let list = |paths: &[&str]| format!("[{}]", paths.join(", "));
+            let mut text = format!("extends: {name}\ndeny: {}\n", list(&deny));
+            for (key, paths) in [("read", &read), ("path", &path)] {
+                text.extend(paths.iter().map(|paths| format!("{key}: {}\n", list(paths))));
+            }
+            let widens = |path: &&str| !base.shows(Path::new(path));
+            let is_wider = read.iter().flatten().any(widens);
+            match parse("p.yaml", &text) {
+                Err(problems) => {
+                    let told = problems.to_string();
+                    prop_assert_eq!(told.contains("a layer only narrows"), is_wider, "{}", told);
+                }
+                Ok(policy) => {
+                    prop_assert!(!is_wider, "{}", text);
+                    for at in POOL {
+                        let (at, beneath) = (PathBuf::from(at), Path::new(at).join("a/b"));
+                        for path in [&at, &beneath] {
+                            prop_assert!(!policy.shows(path) || base.shows(path), "{path:?}: {text}");
+                            let is_denied = lies_in(path, &base.deny);
+                            prop_assert!(!is_denied || lies_in(path, &policy.deny), "{path:?}");
+                        }
+                        prop_assert!(!deny.iter().any(|deny| at.starts_with(deny)) || !policy.shows(&at));
+                    }
+                    prop_assert!(policy.path.iter().all(|path| policy.shows(path)), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_policy_file_of_the_manual_is_read_with_its_examples() {
+        let manual = include_str!("../../../docs/config.md");
+        let (_, after) = manual
+            .split_once("```yaml\n# .autoclave/policy.yaml")
+            .unwrap();
+        let text = after
+            .split_once('\n')
+            .unwrap()
+            .1
+            .split("```")
+            .next()
+            .unwrap();
+        assert!(
+            text.contains("extends:") && text.contains("examples:"),
+            "{text}"
+        );
+        let policy = parse(".autoclave/policy.yaml", text).unwrap_or_else(|told| panic!("{told}"));
+        assert!(policy.shows(Path::new("~/.cargo/bin/cargo")));
+    }
+
+    #[test]
+    fn an_example_that_leads_elsewhere_is_none() {
+        let told = problems("read: [/usr]\nexamples: {allowed: [/usr/../etc/shadow]}\n");
+        assert!(
+            told.starts_with(".autoclave/policy.yaml:2:22: examples.allowed[0]: `/usr/../etc/shadow` is not a path"),
+            "{told}"
+        );
     }
 
     #[test]

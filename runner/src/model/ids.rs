@@ -16,6 +16,11 @@ impl RunId {
         Self(format!("{stamp}-{marker}-{salt:04x}"))
     }
 
+    /// Returns when it started, as in [`RunId::new`]; `None` for what is no id of a run.
+    pub fn stamp(&self) -> Option<&str> {
+        self.marker().map(|_| &self.0[..15])
+    }
+
     /// Returns the name of the marker; `None` for what is no id of a run.
     pub fn marker(&self) -> Option<&str> {
         // 15 characters of a stamp and a dash before the marker, a dash and 4 of salt after it.
@@ -130,6 +135,7 @@ mod tests {
     fn a_run_knows_its_marker() {
         let run = RunId::new("sort-speed", "20260131-235959", 0xff);
         assert_eq!(run.marker(), Some("sort-speed"));
+        assert_eq!(run.stamp(), Some("20260131-235959"));
         for other in [
             "notes",
             "20260131-235959-sort",

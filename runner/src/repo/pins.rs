@@ -1,4 +1,5 @@
-//! Refs that keep the candidates of runs from being collected: `refs/autoclave/RUN/0001`.
+//! Refs that keep what runs stand on from being collected: `refs/autoclave/RUN/0001` for a
+//! candidate, `refs/autoclave/RUN/base`.
 
 use std::fs;
 use std::io;
@@ -38,6 +39,15 @@ impl Repo {
         self.set_own_ref(&pin_name(run, experiment), commit, &message)
     }
 
+    /// Keeps the base of a run from being collected, wherever the user moves his branches.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::pin`].
+    pub fn pin_base(&self, run: &RunId, base: &CommitId) -> Result<(), RepoError> {
+        self.set_own_ref(&base_name(run), base, "autoclave: base of a run")
+    }
+
     /// Returns the candidate of an experiment.
     ///
     /// # Errors
@@ -74,7 +84,7 @@ impl Repo {
         Ok(pins)
     }
 
-    /// Removes the pins of a run, but for those of the commits in `keep`.
+    /// Removes the pins of a run, but for those of the commits in `keep`, which stand on the base.
     ///
     /// # Errors
     ///
@@ -89,7 +99,11 @@ impl Repo {
                 .and_then(|mut reference| reference.delete())
                 .doing("remove a ref")?;
         }
-        Ok(())
+        match self.git.find_reference(&base_name(run)) {
+            Ok(mut reference) => reference.delete().doing("remove a ref"),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
+            Err(e) => Err(e).doing("remove a ref"),
+        }
     }
 
     pub(super) fn set_ref(
@@ -148,6 +162,10 @@ impl Repo {
             Err(e) => Err(e).doing("read a ref"),
         }
     }
+}
+
+fn base_name(run: &RunId) -> String {
+    format!("refs/autoclave/{run}/base")
 }
 
 fn pin_name(run: &RunId, experiment: ExperimentNumber) -> String {

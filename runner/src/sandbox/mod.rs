@@ -32,7 +32,7 @@ pub const GATEWAY_SOCKET: &str = "/run/autoclave/gateway.sock";
 ///
 /// The workspace's root can belong to another uid than the command has, where git would refuse to
 /// work; `safe.directory` counts only from outside of the repository.
-const OWN_ENV: [(&str, &str); 4] = [
+pub(crate) const OWN_ENV: [(&str, &str); 4] = [
     ("HOME", HOME),
     ("GIT_CONFIG_COUNT", "1"),
     ("GIT_CONFIG_KEY_0", "safe.directory"),

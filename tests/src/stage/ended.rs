@@ -14,7 +14,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    pub(super) fn new(output: Output) -> Self {
+    /// Takes what a call printed and how it ended.
+    pub fn new(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("autoclave prints UTF-8");
         Self {
             code: output.status.code(),

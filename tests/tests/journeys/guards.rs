@@ -113,5 +113,5 @@ sessions:
         .filter(|name| !name.starts_with("agent_"))
         .collect();
     assert_eq!(names, ["experiment_started", "decided"]);
-    assert_eq!(stage.git(&["for-each-ref", "refs/autoclave"]), "");
+    assert_eq!(stage.git(&["for-each-ref", "refs/autoclave/*/0*"]), "");
 }

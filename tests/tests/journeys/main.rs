@@ -22,3 +22,4 @@ mod preparation;
 mod proofs;
 mod service;
 mod toy;
+mod why;

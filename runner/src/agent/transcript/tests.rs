@@ -100,6 +100,7 @@ fn a_refused_write_of_a_shell_is_a_denial() {
     let denied = Heard::Denied {
         tool: "Bash".to_owned(),
         message,
+        file: None,
     };
     assert_eq!((heard.contains(&denied), report.denials), (true, 1));
 }
@@ -207,4 +208,22 @@ proptest! {
         hear(Protocol::ClaudeCode, &bytes, 0);
         hear(Protocol::None, &bytes, 1);
     }
+}
+
+#[test]
+fn an_agent_that_invents_names_without_end_fills_no_memory() {
+    let long = "x".repeat(5000);
+    let mut transcript = Transcript::new(Protocol::ClaudeCode);
+    for n in 0..MAX_KEPT + 10 {
+        let line = format!(
+            r#"{{"type":"assistant","session_id":"{long}","message":{{"id":"m{n}","usage":{{}},"content":[{{"type":"tool_use","id":"c{n}","name":"t{n}"}}]}}}}"#
+        );
+        transcript.push(line.as_bytes());
+        transcript.push(b"\n");
+    }
+    let said = &transcript.said;
+    let kept = [said.tools.len(), said.calls.len(), said.messages.len()];
+    assert_eq!(kept, [MAX_KEPT; 3]);
+    let report = transcript.finish(&ended(0));
+    assert_eq!(report.session.unwrap().chars().count(), 200);
 }

@@ -209,6 +209,7 @@ async fn pick_and_measure(
             squash,
             cancel: &cancel,
         };
+        let _turn = workshop.turn(&mut emitter, &cancel).await?;
         match shape {
             Shape::Split => parts::split(&work, &kept, &name, &mut emitter).await,
             Shape::Whole | Shape::Lean => {

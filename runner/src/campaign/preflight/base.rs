@@ -52,6 +52,7 @@ pub(super) async fn check(
         trial.report.warn(Area::Baseline, "metric", detail, None);
         return Ok(());
     };
+    let _turn = workshop.turn(emitter, cancel).await?;
     let guard_lines = trial.guards(&base.measured).await?;
     trial.golden(&base.measured).await?;
     let Some((built, readings)) = trial.metric(&base.measured, &guard_lines).await? else {

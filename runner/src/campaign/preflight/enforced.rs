@@ -4,6 +4,7 @@ use autoclave_policies::{Grant, Identity, Level};
 
 use super::report::{Area, CheckReport};
 use crate::campaign::bench::Role;
+use crate::campaign::explain::granted;
 use crate::campaign::workshop::Workshop;
 use crate::event::MeasuredIn;
 use crate::marker::ConfigFile;
@@ -83,12 +84,7 @@ fn target(workshop: &Workshop, config: &ConfigFile, report: &mut CheckReport) {
 
 fn policy(workshop: &Workshop, role: Role, report: &mut CheckReport) {
     let plan = &workshop.bench(role).plan;
-    let writable = plan.grants.iter().map(|grant| match grant {
-        Grant::Tree { path, .. } => format!("{path}/"),
-        Grant::Open { path: Some(path) } => format!("new names in {path}/"),
-        Grant::Open { path: None } => "new names in the root".to_owned(),
-        Grant::File { path } => path.to_string(),
-    });
+    let writable = plan.grants.iter().map(granted);
     let shown = plan
         .views
         .iter()

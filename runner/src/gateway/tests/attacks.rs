@@ -320,7 +320,6 @@ async fn nothing_of_the_callers_credentials_or_route_reaches_the_service() {
     let stage = stage().await;
     let odd = "\
         Authorization: Bearer stolen\r\n\
-        X-API-KEY: stolen\r\n\
         proxy-authorization: Basic stolen\r\n\
         cookie: session=stolen\r\n\
         x-goog-api-key: stolen\r\n\
@@ -445,4 +444,28 @@ async fn tools_of_the_service_are_refused() {
         assert!(reply.contains(message), "{body}: {reply}");
         assert_eq!(stage.seen().len(), 0, "{body}");
     }
+}
+
+#[tokio::test]
+async fn body_counts_against_the_room_for_all_until_its_answer_has_ended() {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 100\r\n\r\ndata";
+    let stage = Stage::raw(Setting::default(), head, true).await;
+    let free = || stage.gateway.proxy.held_kib.available_permits();
+    let all = free();
+    let body = format!(r#"{{"model":"m","system":"{}"}}"#, "a".repeat(9_000));
+    let mut caller = stage.open(stage.post(&body).as_bytes()).await;
+    let mut answer = String::new();
+    while !answer.ends_with("data") {
+        let mut piece = [0; 1024];
+        let count = tokio::io::AsyncReadExt::read(&mut caller, &mut piece).await;
+        answer.push_str(std::str::from_utf8(&piece[..count.unwrap()]).unwrap());
+    }
+    assert_eq!(free(), all - 9);
+    drop(caller);
+    // Settled when the gateway has noticed.
+    while free() != all {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(stage.audited().len(), 1);
 }

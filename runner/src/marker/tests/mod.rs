@@ -244,6 +244,32 @@ fn a_mutable_glob_that_matches_nothing_is_found_at_its_place() {
 }
 
 #[test]
+fn the_place_of_each_rule_is_known() {
+    let target = "target: {mutable: [a], immutable: [a, b], hidden: [c], scratch: [d]}";
+    let text = format!(
+        "markers:\n  - name: one\n    {target}\n    metric: {{command: c, extract: e, direction: lower}}\n    \
+         sandbox: {{read: [/srv/tools]}}\n"
+    );
+    let places = ours(&text).unwrap().places_of("one");
+    let found = [
+        places.find("target.mutable", |text| text == "a"),
+        places.find("target.immutable", |text| text == "a"),
+        places.find("target.scratch", |text| text == "d"),
+        places.find("sandbox.read", |text| text == "/srv/tools"),
+    ];
+    let expected = ["3:24", "3:40", "3:70", "5:22"].map(|at| Some(format!("config.yaml:{at}")));
+    assert_eq!(found, expected);
+    assert_eq!(places.find("target.mutable", |text| text == "b"), None);
+    assert_eq!(
+        ours(&text)
+            .unwrap()
+            .places_of("two")
+            .find("target.mutable", |text| text == "a"),
+        None
+    );
+}
+
+#[test]
 fn several_guards_are_named_in_order() {
     let guards = "guards: [{command: a}, {command: b, name: unit tests}, {command: c}]";
     let text = SAMPLE.replace("    loop:", &format!("    {guards}\n    loop:"));

@@ -1,5 +1,6 @@
 //! Tar streams of a container's files, read without ever being unpacked.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 
 use autoclave_policies::RepoPath;
@@ -15,6 +16,10 @@ pub struct ReadLimits {
     pub changed_bytes: u64,
     pub path_bytes: usize,
 }
+
+/// Bytes that may describe one entry: names of any length and extended attributes come before it, and
+/// are held in memory.
+const MAX_DESCRIPTION: u64 = 16 << 20;
 
 /// Why an archive was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -58,13 +63,16 @@ pub fn each(
     limits: ReadLimits,
     mut visit: impl FnMut(RepoPath, Entry<'_>) -> io::Result<()>,
 ) -> Result<(), ArchiveError> {
-    let mut archive = tar::Archive::new(Ending {
+    let left = Cell::new(MAX_DESCRIPTION);
+    let mut archive = tar::Archive::new(Bounded {
         archive,
         is_cut: false,
+        left: &left,
     });
     let (mut entries, mut bytes) = (0, 0_u64);
     for entry in archive.entries()? {
         let mut entry = entry?;
+        left.set(entry.size().saturating_add(MAX_DESCRIPTION));
         entries += 1;
         bytes = bytes.saturating_add(entry.size());
         if entries > limits.entries {
@@ -124,16 +132,23 @@ pub fn each(
 /// An archive of no entries: the blocks of zeros that end every one.
 pub const NOTHING: [u8; 1024] = [0; 1024];
 
-/// An archive that knows whether its stream ended before itself.
-struct Ending<R> {
+/// An archive that knows whether its stream ended before itself, and how much of it may be read until
+/// the next entry is known.
+struct Bounded<'c, R> {
     archive: R,
     is_cut: bool,
+    left: &'c Cell<u64>,
 }
 
-impl<R: Read> Read for Ending<R> {
+impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.archive.read(buffer)?;
         self.is_cut |= n == 0 && !buffer.is_empty();
+        let Some(left) = self.left.get().checked_sub(n as u64) else {
+            let why = format!("more than {MAX_DESCRIPTION} bytes describe one entry");
+            return Err(io::Error::other(why));
+        };
+        self.left.set(left);
         Ok(n)
     }
 }
@@ -235,6 +250,40 @@ pub(super) mod tests {
             ("workspace/a", EntryType::Regular, 0o644, b"x"),
         ]);
         assert_eq!(visited(&tar, None, LIMITS).unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn a_name_without_end_is_an_error_and_fills_no_memory() {
+        let mut long = Header::new_gnu();
+        long.set_entry_type(EntryType::GNULongName);
+        long.set_size(1 << 40);
+        long.set_cksum();
+        let mut given = 0;
+        let header = long.as_bytes().as_slice();
+        let endless = header.chain(io::repeat(b'n'));
+        let counted = Counting {
+            archive: endless,
+            given: &mut given,
+        };
+        let error = each(counted, None, LIMITS, |_, _| Ok(())).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "more than 16777216 bytes describe one entry"
+        );
+        assert!(given < 20 << 20, "{given}");
+    }
+
+    struct Counting<'c, R> {
+        archive: R,
+        given: &'c mut usize,
+    }
+
+    impl<R: Read> Read for Counting<'_, R> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = self.archive.read(buffer)?;
+            *self.given += n;
+            Ok(n)
+        }
     }
 
     #[test]

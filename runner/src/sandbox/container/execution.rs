@@ -40,7 +40,7 @@ pub async fn run(
     let body = describe(shared, frozen, &execution, &way, (uid, gid));
     let (started, ()) = tokio::join!(start(shared, body), shared.take_out());
     let (container, attached) = started?;
-    let contained = contained(&nonce, shared, frozen, &execution);
+    let contained = contained(&nonce, shared, frozen, &execution)?;
     let mut watch = Watch::new(shared, &container.id, &execution, (uid, gid), &nonce);
     let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
     watch.until_gone(attached.output, feeding, output).await?;

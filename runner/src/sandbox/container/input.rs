@@ -10,15 +10,20 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::Shared;
 use super::snapshot::Frozen;
 use crate::model::FileKind;
-use crate::sandbox::{Execution, GATEWAY_SOCKET, Network, OWN_ENV, WORKSPACE};
+use crate::sandbox::process::seccomp;
+use crate::sandbox::{Execution, GATEWAY_SOCKET, Network, OWN_ENV, SandboxError, WORKSPACE};
 
 /// Says what the helper does before and with the command.
+///
+/// # Errors
+///
+/// [`SandboxError::Backend`] where no filter is known for this processor.
 pub fn contained(
     nonce: &str,
     shared: &Shared,
     frozen: &Frozen,
     execution: &Execution<'_>,
-) -> Contained {
+) -> Result<Contained, SandboxError> {
     let bytes = |text: &String| text.clone().into_bytes();
     let mut env: HashMap<String, String> = shared
         .base
@@ -44,7 +49,7 @@ pub fn contained(
             .collect();
         *path = folders.join(":");
     }
-    Contained {
+    Ok(Contained {
         nonce: nonce.to_owned(),
         has_network: execution.network == Network::Host,
         gateway: matches!(execution.network, Network::Gateway { .. })
@@ -75,6 +80,7 @@ pub fn contained(
             })
             .collect(),
         disk_bytes: execution.plan.limits.disk_bytes,
+        seccomp: seccomp::programs(&[]).map_err(SandboxError::Backend)?,
         argv: execution
             .argv
             .iter()
@@ -84,7 +90,7 @@ pub fn contained(
             .iter()
             .map(|(name, value)| (bytes(name), bytes(value)))
             .collect(),
-    }
+    })
 }
 
 /// Writes the description, the files it names, and the command's own input.

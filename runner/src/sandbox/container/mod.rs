@@ -11,6 +11,9 @@ mod end;
 mod engine;
 mod escapes;
 mod execution;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod held;
 mod image;
 mod input;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use autoclave_enter::Status;
 use bollard::container::LogOutput;
 use bollard::query_parameters::{KillContainerOptionsBuilder, StatsOptionsBuilder};
-use futures::{Stream, StreamExt};
+use futures::future::{BoxFuture, OptionFuture};
+use futures::{FutureExt, Stream, StreamExt};
 use tokio::time::{Instant as Deadline, sleep_until};
 use tracing::debug_span;
 
@@ -98,6 +99,8 @@ impl<'a> Watch<'a> {
         tokio::pin!(feeding);
         let mut is_fed = false;
         let mut deadline = Deadline::now() + PATIENCE;
+        // An engine kills nobody whose output it cannot get rid of: both go on at once.
+        let mut killing: Option<BoxFuture<'a, Result<Option<Duration>, SandboxError>>> = None;
         loop {
             let was_started = self.started.is_some();
             tokio::select! {
@@ -125,17 +128,26 @@ impl<'a> Watch<'a> {
                     if self.killed.is_some() || self.started.is_none() {
                         return Err(broken("follow a container", "it does not answer"));
                     }
-                    self.kill(Exit::TimedOut).await?;
+                    self.killed = Some(Exit::TimedOut);
+                    killing = Some(kill(self.shared, self.container).boxed());
                     deadline = Deadline::now() + PATIENCE;
                 }
                 () = self.execution.cancel.cancelled(), if self.killed.is_none() => {
-                    self.kill(Exit::Cancelled).await?;
+                    self.killed = Some(Exit::Cancelled);
+                    killing = Some(kill(self.shared, self.container).boxed());
                     deadline = Deadline::now() + PATIENCE;
+                }
+                killed = OptionFuture::from(killing.as_mut()), if killing.is_some() => {
+                    self.cpu = killed.transpose()?.flatten();
+                    killing = None;
                 }
             }
             if !was_started && self.started.is_some() && self.killed.is_none() {
                 deadline = Deadline::now() + self.execution.timeout;
             }
+        }
+        if let Some(killing) = killing {
+            self.cpu = killing.await?;
         }
         self.ended.get_or_insert_with(Instant::now);
         self.phase = tracing::Span::none();
@@ -187,24 +199,21 @@ impl<'a> Watch<'a> {
         self.ended = Some(Instant::now());
         self.phase = debug_span!("last output");
     }
+}
 
-    async fn kill(&mut self, why: Exit) -> Result<(), SandboxError> {
-        self.killed = Some(why);
-        // The helper, which would tell, is killed with all the rest.
-        self.cpu = cpu_until_now(self.shared, self.container).await;
-        let options = KillContainerOptionsBuilder::new().signal("KILL").build();
-        let killed = self
-            .shared
-            .docker
-            .kill_container(self.container, Some(options));
-        match killed.await {
-            // It ended by itself in the same moment.
-            Err(bollard::errors::Error::DockerResponseServerError {
-                status_code: 404 | 409,
-                ..
-            }) => Ok(()),
-            killed => killed.asking("kill a container"),
-        }
+/// Kills a container and returns the processor time that it had used until then. The helper, which
+/// would tell, is killed with all the rest.
+async fn kill(shared: &Shared, container: &str) -> Result<Option<Duration>, SandboxError> {
+    let cpu = cpu_until_now(shared, container).await;
+    let options = KillContainerOptionsBuilder::new().signal("KILL").build();
+    match shared.docker.kill_container(container, Some(options)).await {
+        // It ended by itself in the same moment.
+        Err(bollard::errors::Error::DockerResponseServerError {
+            status_code: 404 | 409,
+            ..
+        })
+        | Ok(()) => Ok(cpu),
+        Err(cause) => Err(cause).asking("kill a container"),
     }
 }
 

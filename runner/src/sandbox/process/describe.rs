@@ -46,9 +46,9 @@ pub fn describe(
     env.extend(plan.env.clone());
     env.extend(execution.env.clone());
     let limits = &plan.limits;
-    let sockets = match shared.mode {
-        Mode::Overlay | Mode::Copy => None,
-        Mode::Alone => unmounted::sockets(&execution.network),
+    let denied = match shared.mode {
+        Mode::Overlay | Mode::Copy => Vec::new(),
+        Mode::Alone => unmounted::denied(&execution.network),
     };
     Ok(Spec {
         runner_pid: nix::unistd::getpid().as_raw(),
@@ -68,7 +68,7 @@ pub fn describe(
         has_host_network: execution.network == Network::Host,
         cgroup_joins: cgroup.map(Cgroup::joins).unwrap_or_default(),
         landlock: landlock(execution, shared.host.landlock_abi.cast_signed()),
-        seccomp: super::seccomp::programs(sockets).map_err(SandboxError::Backend)?,
+        seccomp: super::seccomp::programs(&denied).map_err(SandboxError::Backend)?,
         rlimits: Rlimits {
             memory_bytes: cgroup.is_none().then_some(limits.memory_bytes),
             processes: cgroup.is_none().then_some(u64::from(limits.pids)),

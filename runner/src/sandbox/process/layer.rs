@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use autoclave_policies::{Plan, RepoPath};
 use nix::sys::stat::{Mode, SFlag, mknod};
 
+use super::removal::remove_tree;
 use crate::model::{FileKind, SnapshotEntry};
 use crate::sandbox::owners::{Attributes, Owners};
 use crate::sandbox::{HOME, SandboxError, SnapshotParts, WORKSPACE};
@@ -42,28 +43,6 @@ impl Drop for Layer {
     fn drop(&mut self) {
         remove_tree(&self.0);
     }
-}
-
-/// Removes a tree of ours; what cannot be removed is left for the next run's sweep.
-pub fn remove_tree(path: &Path) {
-    let removed = fs::remove_dir_all(path).or_else(|_| {
-        // As an ordinary user, a command's unreadable directories must be opened up first.
-        open_up(path)?;
-        fs::remove_dir_all(path)
-    });
-    if let Err(error) = removed
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %path.display(), %error, "could not remove");
-    }
-}
-
-fn open_up(path: &Path) -> io::Result<()> {
-    if !fs::symlink_metadata(path)?.is_dir() {
-        return Ok(());
-    }
-    fs::set_permissions(path, Permissions::from_mode(0o700))?;
-    fs::read_dir(path)?.try_for_each(|entry| open_up(&entry?.path()))
 }
 
 /// Writes entries into a layer, owned as a plan says.

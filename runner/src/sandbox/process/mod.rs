@@ -4,6 +4,7 @@ mod cgroup;
 mod describe;
 mod enforcement;
 mod etc;
+mod forbidden;
 mod ground;
 pub(super) mod helper;
 mod hull;
@@ -15,8 +16,9 @@ mod places;
 mod probe;
 mod proof;
 mod remains;
+mod removal;
 mod run_folder;
-mod seccomp;
+pub(super) mod seccomp;
 mod skeleton;
 mod slot;
 mod stack;
@@ -93,7 +95,7 @@ impl Shared {
 pub fn sweep(state: &Path, run_label: &str) -> bool {
     let folder = state.join(run_label);
     let are_groups_gone = cgroup::Cgroup::sweep(run_label);
-    layer::remove_tree(&folder);
+    removal::remove_tree(&folder);
     are_groups_gone && !folder.exists()
 }
 
@@ -105,16 +107,21 @@ impl ProcessSandbox {
     /// [`SandboxError::Io`] when the directory cannot be made, [`SandboxError::CannotEnforce`]
     /// when this host lacks a layer that every level needs.
     pub fn new(options: &ProcessOptions) -> Result<Self, SandboxError> {
-        let host = probe(&options.state, &options.without);
-        Self::on(host, options)
+        let host = probe(&options.state, &options.state, &options.without);
+        Self::on(host, options, &options.state)
     }
 
-    /// As [`Self::new`], on a host of which everything is known.
-    fn on(host: HostCapabilities, options: &ProcessOptions) -> Result<Self, SandboxError> {
+    /// As [`Self::new`], on a host of which everything is known. `private` is the outermost
+    /// directory that is ours alone: `options.state`, or one above it.
+    fn on(
+        host: HostCapabilities,
+        options: &ProcessOptions,
+        private: &Path,
+    ) -> Result<Self, SandboxError> {
         let mode = Mode::on(&host)?;
         let folder = RunFolder::new(options)?;
         if let (Mode::Alone, Some((uid, _))) = (mode, host.second_uid) {
-            let_through(&options.state, folder.path(), uid)?;
+            let_through(private, folder.path(), uid)?;
         }
         let shared = Shared {
             helper: Helper::new(folder.path()).during("prepare", folder.path())?,
@@ -192,8 +199,8 @@ impl ProcessSandbox {
     }
 }
 
-/// Lets `uid` pass through `state` to `folder`, which no mount shows it: not list, not read.
-fn let_through(state: &Path, folder: &Path, uid: u32) -> Result<(), SandboxError> {
+/// Lets `uid` pass through `private` to `folder`, which no mount shows it: not list, not read.
+fn let_through(private: &Path, folder: &Path, uid: u32) -> Result<(), SandboxError> {
     for directory in folder.ancestors() {
         let mode = fs::metadata(directory)
             .during("look at", directory)?
@@ -202,7 +209,7 @@ fn let_through(state: &Path, folder: &Path, uid: u32) -> Result<(), SandboxError
         if mode & 0o001 != 0 {
             continue;
         }
-        if !directory.starts_with(state) {
+        if !directory.starts_with(private) {
             return Err(SandboxError::CannotEnforce {
                 rule: "identity".to_owned(),
                 why: format!(

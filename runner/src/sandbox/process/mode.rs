@@ -49,6 +49,12 @@ impl Mode {
                 why: format!("no seccomp filter can be loaded: {why}"),
             });
         }
+        if let Some(why) = host.identity.failure() {
+            return Err(SandboxError::CannotEnforce {
+                rule: "identity".to_owned(),
+                why: why.to_owned(),
+            });
+        }
         Ok(mode)
     }
 

@@ -13,10 +13,12 @@ use std::time::Duration;
 use autoclave_policies::{
     Ability, Grant, HostCapabilities, Identity, Level, Limits, Plan, RepoPath,
 };
+use nix::errno::Errno;
 use nix::unistd::geteuid;
 use tokio_util::sync::CancellationToken;
 
 use super::cgroup::Cgroup;
+use super::forbidden;
 use super::helper::Helper;
 use super::mode::Mode;
 use super::{ProcessOptions, ProcessSandbox};
@@ -32,6 +34,8 @@ pub enum Feature {
     Namespaces,
     Overlay,
     Landlock,
+    /// What Landlock got after this version; an older kernel.
+    LandlockAfter(u32),
     Seccomp,
     Cgroup,
 }
@@ -46,23 +50,31 @@ impl FromStr for Feature {
             "landlock" => Ok(Self::Landlock),
             "seccomp" => Ok(Self::Seccomp),
             "cgroup" => Ok(Self::Cgroup),
-            other => Err(format!(
-                "`{other}` is none of namespaces, overlay, landlock, seccomp, cgroup"
-            )),
+            other => {
+                let version = other.strip_prefix("landlock:").map(str::parse);
+                let Some(Ok(version)) = version else {
+                    return Err(format!(
+                        "`{other}` is none of namespaces, overlay, landlock, landlock:VERSION, \
+                         seccomp, cgroup"
+                    ));
+                };
+                Ok(Self::LandlockAfter(version))
+            }
         }
     }
 }
 
 /// Returns what this host can enforce with files kept under `state`, as if it had none of
-/// `without`. Tries it with a sandbox of its own, once in a process for each file system.
-pub fn probe(state: &Path, without: &[Feature]) -> HostCapabilities {
+/// `without`. Tries it with a sandbox of its own in `folder`, which lies in `state` or is it, once
+/// in a process for each file system.
+pub fn probe(state: &Path, folder: &Path, without: &[Feature]) -> HostCapabilities {
     // Shared by all threads because what a host can do is a fact about the process.
     static FOUND: Mutex<BTreeMap<u64, HostCapabilities>> = Mutex::new(BTreeMap::new());
     let existing = state.ancestors().find_map(|path| fs::metadata(path).ok());
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
     let mut host = found
         .entry(existing.map_or(0, |found| found.dev()))
-        .or_insert_with(|| find(state))
+        .or_insert_with(|| find(state, folder))
         .clone();
     drop(found);
     let absent = || Ability::Fails {
@@ -73,6 +85,9 @@ pub fn probe(state: &Path, without: &[Feature]) -> HostCapabilities {
             Feature::Namespaces => host.namespaces = absent(),
             Feature::Overlay => host.overlay = absent(),
             Feature::Landlock => host.landlock_abi = 0,
+            Feature::LandlockAfter(version) => {
+                host.landlock_abi = host.landlock_abi.min(*version);
+            }
             Feature::Seccomp => host.seccomp = absent(),
             Feature::Cgroup => host.cgroup = false,
         }
@@ -80,27 +95,29 @@ pub fn probe(state: &Path, without: &[Feature]) -> HostCapabilities {
     host
 }
 
-fn find(state: &Path) -> HostCapabilities {
+fn find(state: &Path, folder: &Path) -> HostCapabilities {
     let mut host = HostCapabilities {
         second_uid: geteuid().is_root().then_some((SANDBOX_UID, SANDBOX_UID)),
         namespaces: Ability::Works,
         overlay: Ability::Works,
         landlock_abi: landlock_abi(),
-        seccomp: Ability::Works,
+        seccomp: seccomp(),
+        identity: forbidden::identity(),
         cgroup: Cgroup::is_available(),
     };
-    let fails = |why: &str| Ability::Fails {
-        why: why.to_owned(),
-    };
-    // Without Landlock nothing is ever run, and so nothing tried.
+    // What no level can do without: nothing is ever run, and so nothing tried.
+    if host.landlock_abi == 0 || !host.seccomp.works() || !host.identity.works() {
+        return host;
+    }
+    let fails = |why: String| Ability::Fails { why };
     for mode in [Mode::Overlay, Mode::Copy, Mode::Alone] {
-        let Err(why) = attempt(state, &host) else {
+        let Err(why) = attempt(state, folder, &host) else {
             break;
         };
         match mode {
-            Mode::Overlay => host.overlay = fails(&why),
-            Mode::Copy => host.namespaces = fails(&why),
-            Mode::Alone => host.seccomp = fails(&why),
+            Mode::Overlay => host.overlay = fails(why),
+            Mode::Copy => host.namespaces = fails(forbidden::with_setting(why)),
+            Mode::Alone => host.identity = fails(why),
         }
     }
     host
@@ -108,13 +125,13 @@ fn find(state: &Path) -> HostCapabilities {
 
 /// Makes a folder anew, which takes most of what an overlay needs, in a sandbox of a host with
 /// these capabilities.
-fn attempt(state: &Path, host: &HostCapabilities) -> Result<(), String> {
+fn attempt(state: &Path, folder: &Path, host: &HostCapabilities) -> Result<(), String> {
     let run = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| error.to_string())?;
-        runtime.block_on(attempted(state, host))
+        runtime.block_on(attempted(state, folder, host))
     };
     // A thread of its own: this may be called on one that already runs a runtime.
     std::thread::scope(|scope| {
@@ -125,8 +142,8 @@ fn attempt(state: &Path, host: &HostCapabilities) -> Result<(), String> {
     })
 }
 
-async fn attempted(state: &Path, host: &HostCapabilities) -> Result<(), String> {
-    match made_anew(state, host).await {
+async fn attempted(state: &Path, folder: &Path, host: &HostCapabilities) -> Result<(), String> {
+    match made_anew(state, folder, host).await {
         // All layers were proven, and that there is no shell in /usr is no fault of theirs; or the
         // state directory is at fault, of which whoever makes the real sandbox is told.
         Ok(Exit::Code(0) | Exit::NotStarted { .. })
@@ -142,14 +159,18 @@ async fn attempted(state: &Path, host: &HostCapabilities) -> Result<(), String> 
     }
 }
 
-async fn made_anew(state: &Path, host: &HostCapabilities) -> Result<Exit, SandboxError> {
+async fn made_anew(
+    state: &Path,
+    folder: &Path,
+    host: &HostCapabilities,
+) -> Result<Exit, SandboxError> {
     let options = ProcessOptions {
-        state: state.to_owned(),
+        state: folder.to_owned(),
         // Nobody else's: others may try the same host at the same time.
         run_label: format!("probe-{}", uuid::Uuid::new_v4().simple()),
         without: Vec::new(),
     };
-    let sandbox = ProcessSandbox::on(host.clone(), &options)?;
+    let sandbox = ProcessSandbox::on(host.clone(), &options, state)?;
     let folder =
         RepoPath::try_from("folder").map_err(|error| SandboxError::Backend(error.to_string()))?;
     let plan = plan(host, folder.clone(), sandbox.level());
@@ -215,14 +236,28 @@ impl OutputSink for Silent {
 /// without any.
 pub fn landlock_abi() -> u32 {
     static ABI: OnceLock<u32> = OnceLock::new();
-    *ABI.get_or_init(|| {
-        let status = Helper::new(&std::env::temp_dir()).and_then(|helper| {
-            Command::new(helper.path())
-                .arg("landlock-abi")
-                .env_clear()
-                .status()
-        });
-        let abi = status.ok().and_then(|status| status.code());
-        abi.map_or(0, i32::cast_unsigned)
-    })
+    *ABI.get_or_init(|| ask("landlock-abi").map_or(0, i32::cast_unsigned))
+}
+
+/// Says whether the helper can load a filter of system calls.
+fn seccomp() -> Ability {
+    match ask("seccomp") {
+        Some(0) => Ability::Works,
+        Some(errno) => Ability::Fails {
+            why: Errno::from_raw(errno).to_string(),
+        },
+        None => Ability::Fails {
+            why: "the helper that enters sandboxes does not start".to_owned(),
+        },
+    }
+}
+
+/// Returns the exit code by which the helper answers a question.
+fn ask(question: &str) -> Option<i32> {
+    let helper = Helper::new(&std::env::temp_dir()).ok()?;
+    let status = Command::new(helper.path())
+        .arg(question)
+        .env_clear()
+        .status();
+    status.ok()?.code()
 }

@@ -5,7 +5,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::ProcessOptions;
-use super::layer::{During, remove_tree};
+use super::layer::During;
+use super::removal::remove_tree;
 use crate::sandbox::SandboxError;
 
 /// One run's folder; removed when dropped.

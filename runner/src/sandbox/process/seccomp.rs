@@ -5,10 +5,7 @@ mod numbers;
 use std::collections::BTreeMap;
 
 use autoclave_enter::Instruction;
-use autoclave_policies::{
-    ArgOp, ArgTest, ArgWidth, Sockets, SyscallRule, denied_syscalls,
-    denied_without_network_namespace,
-};
+use autoclave_policies::{ArgOp, ArgTest, ArgWidth, SyscallRule, denied_syscalls};
 use nix::libc;
 
 // Classic BPF: 32-bit loads, and, jumps and returns; see seccomp(2).
@@ -30,15 +27,14 @@ const X32: Option<u32> = Some(0x4000_0000);
 #[cfg(not(target_arch = "x86_64"))]
 const X32: Option<u32> = None;
 
-/// Returns the programs to load, in order. `sockets` says what may be made without a network
-/// namespace; `None` with one.
+/// Returns the programs to load, in order. `first` are lists of rules that come before those which
+/// hold everywhere.
 ///
 /// # Errors
 ///
 /// A fragment for people, where this processor is not supported.
-pub fn programs(sockets: Option<Sockets>) -> Result<Vec<Vec<Instruction>>, String> {
-    let first = sockets.map_or(&[] as &[_], denied_without_network_namespace);
-    let rules = first.iter().chain(denied_syscalls());
+pub fn programs(first: &[&[SyscallRule]]) -> Result<Vec<Vec<Instruction>>, String> {
+    let rules = first.iter().copied().flatten().chain(denied_syscalls());
     Ok(vec![program(rules)?])
 }
 

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::layer::{During, make_directory, remove_tree};
+use super::layer::{During, make_directory};
+use super::removal::remove_tree;
 use crate::sandbox::SandboxError;
 
 /// A private directory for one sandbox at a time, removed when dropped.

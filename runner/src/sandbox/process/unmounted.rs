@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use autoclave_enter::{Files, Landlock, Spec};
-use autoclave_policies::Sockets;
+use autoclave_policies::{
+    Sockets, SyscallRule, denied_among_host_processes, denied_without_network_namespace,
+};
 
 use super::etc;
 use super::layer::{During, make_directory};
@@ -123,13 +125,18 @@ pub fn adapt(
     Ok(())
 }
 
-/// Returns which sockets the command may make.
-pub fn sockets(network: &Network) -> Option<Sockets> {
-    match network {
+/// Returns what the command may not do beside what no command may, list by list.
+pub fn denied(network: &Network) -> Vec<&'static [SyscallRule]> {
+    let sockets = match network {
         Network::None => Some(Sockets::Pairs),
         Network::Gateway { .. } => Some(Sockets::Unix),
         Network::Host => None,
-    }
+    };
+    let sockets = sockets.map(denied_without_network_namespace);
+    [denied_among_host_processes()]
+        .into_iter()
+        .chain(sockets)
+        .collect()
 }
 
 /// Counts what the user already runs: `RLIMIT_NPROC` is about all of it, see getrlimit(2).

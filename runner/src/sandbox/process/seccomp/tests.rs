@@ -1,5 +1,7 @@
 //! The program answers as the rules say, by running it as the kernel would.
 
+use autoclave_policies::{Sockets, denied_among_host_processes, denied_without_network_namespace};
+
 use super::*;
 
 /// Returns what the program says of one call: `Ok` allows, `Err` is an errno or 0 for a kill.
@@ -79,10 +81,23 @@ fn every_call_is_answered_as_the_rules_say() {
         0x1_0000_5412,
         0x8_0003,
     ];
-    for sockets in [None, Some(Sockets::Pairs), Some(Sockets::Unix)] {
-        let first = sockets.map_or(&[] as &[_], denied_without_network_namespace);
-        let rules: Vec<_> = first.iter().chain(denied_syscalls()).collect();
-        let program = &programs(sockets).unwrap()[0];
+    let lists: [&[&[SyscallRule]]; 4] = [
+        &[],
+        &[denied_among_host_processes()],
+        &[denied_without_network_namespace(Sockets::Pairs)],
+        &[
+            denied_among_host_processes(),
+            denied_without_network_namespace(Sockets::Unix),
+        ],
+    ];
+    for first in lists {
+        let rules: Vec<_> = first
+            .iter()
+            .copied()
+            .flatten()
+            .chain(denied_syscalls())
+            .collect();
+        let program = &programs(first).unwrap()[0];
         let arch = architecture().unwrap();
         for number in 0..600 {
             let of_call = |rule: &&&SyscallRule| numbers::number(rule.name) == Some(number.into());
@@ -104,7 +119,7 @@ fn every_call_is_answered_as_the_rules_say() {
 
 #[test]
 fn other_interfaces_of_the_kernel_are_closed() {
-    let program = &programs(None).unwrap()[0];
+    let program = &programs(&[]).unwrap()[0];
     let arch = architecture().unwrap();
     let (i386, getpid) = (0x4000_0003, 39);
     assert_eq!(run(program, arch, getpid, [0; 6]), Ok(()));
@@ -117,6 +132,6 @@ fn other_interfaces_of_the_kernel_are_closed() {
 
 #[test]
 fn no_call_costs_more_than_a_few_comparisons_to_find() {
-    let program = &programs(None).unwrap()[0];
+    let program = &programs(&[]).unwrap()[0];
     assert!(program.len() < 400, "{} instructions", program.len());
 }

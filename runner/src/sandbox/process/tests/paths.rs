@@ -146,3 +146,43 @@ async fn views_are_seen_at_their_places_and_cannot_be_written() {
     let names = grounds.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(names.filter(|name| name.starts_with("ground")).count(), 3);
 }
+
+/// What an experiment may leave at a mutable path must not keep the next sandbox from starting.
+#[tokio::test]
+async fn links_where_something_is_granted_keep_no_sandbox_from_starting() {
+    for bench in benches().await {
+        let links = [
+            ("free/loop", "loop"),
+            ("mixed/mutable.txt", "immutable.txt/x"),
+            ("mixed/to", "immutable.txt"),
+        ];
+        let mut plan = bench.plan.clone();
+        plan.grants
+            .retain(|grant| grant.path() != Some(&path("free")));
+        plan.grants
+            .extend(links.map(|(at, _)| Grant::File { path: path(at) }));
+        plan.grants.sort();
+        plan.grants.dedup();
+        let links = links.map(|(at, target)| SnapshotEntry {
+            path: path(at),
+            kind: FileKind::Symlink {
+                target: target.as_bytes().to_vec(),
+            },
+        });
+        let text = file("mixed/immutable.txt", "i\n");
+        let mut entries = links.into_iter().chain([text]).map(Ok);
+        let snapshot = bench.sandbox.import(&mut entries, &plan).await.unwrap();
+        let argv = ["sh", "-c", "echo x >> mixed/to || cat mixed/to"]
+            .map(Into::into)
+            .to_vec();
+        let execution = Execution::offline(&snapshot, &plan, argv, Duration::from_secs(60));
+        let mut captured = Captured::default();
+        let finished = bench
+            .sandbox
+            .execute(execution, &mut captured)
+            .await
+            .unwrap();
+        assert_eq!(finished.exit, Exit::Code(0));
+        assert_eq!(String::from_utf8(captured.stdout).unwrap(), "i\n");
+    }
+}

@@ -180,9 +180,10 @@ fn plumbing() -> Vec<Edit> {
             "proof::check(&proof, self.identity, has_network)",
             "autoclave_enter::mutant::weighed(proof::check(&proof, self.identity, has_network))",
         ),
-        // Without private mounts, what is removed at a sandbox's end would be what it shows.
+        // Without private mounts, what a sandbox shows is mounted where its end removes. That is refused
+        // (`removal.rs`, which plays it); what if that breaks, too, is not tried on the machine.
         edit(
-            "runner/src/sandbox/process/layer.rs",
+            "runner/src/sandbox/process/removal.rs",
             "pub fn remove_tree(path: &Path) {",
             "{",
             "{ if autoclave_enter::mutant::is(\"mount-private\") { return; }",
@@ -190,9 +191,15 @@ fn plumbing() -> Vec<Edit> {
         // One choice for each rule of a list.
         edit(
             "runner/src/sandbox/process/seccomp.rs",
-            "for rule in rules {\n        let tests",
-            "in rules {",
-            "in rules.enumerate().filter(|(number, _)| !autoclave_enter::mutant::is(&format!(\"call-{number}\"))).map(|(_, rule)| rule) {",
+            "flatten().chain(denied_syscalls());",
+            "denied_syscalls()",
+            "denied_syscalls().iter().enumerate().filter(|(number, _)| !autoclave_enter::mutant::is(&format!(\"call-{number}\"))).map(|(_, rule)| rule)",
+        ),
+        edit(
+            "runner/src/sandbox/process/unmounted.rs",
+            "[denied_among_host_processes()]",
+            "denied_among_host_processes()",
+            "&*denied_among_host_processes().iter().enumerate().filter(|(number, _)| !autoclave_enter::mutant::is(\"host-calls\") && !autoclave_enter::mutant::is(&format!(\"host-call-{number}\"))).map(|(_, rule)| *rule).collect::<Vec<_>>().leak()",
         ),
         edit(
             "runner/src/sandbox/container/profile.rs",

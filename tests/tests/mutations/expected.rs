@@ -34,11 +34,9 @@ pub fn expected(row: Row) -> Answers {
             found.insert(case.to_owned(), word.to_owned());
         }
     }
-    found.extend(crate::rules::denied().into_iter().filter_map(|rule| {
+    found.extend(crate::rules::denied_on(row).into_iter().map(|rule| {
         let errno = nix::errno::Errno::from_raw(rule.errno);
-        // Engines pass over names that their library does not know yet.
-        let is_known = row.engine().is_none() || rule.name != "open_tree_attr";
-        (row.asks_each_call() && is_known).then(|| (rule.case, format!("{errno:?}")))
+        (rule.case, format!("{errno:?}"))
     }));
     found
 }

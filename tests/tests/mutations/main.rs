@@ -13,6 +13,7 @@ mod copy;
 mod document;
 mod edit;
 mod expected;
+mod machine;
 mod mutation;
 mod mutations;
 mod outside;

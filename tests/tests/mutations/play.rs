@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::machine::Machine;
 use crate::outside::{Outside, USER};
 use crate::row::Row;
 
@@ -47,11 +48,14 @@ pub struct Played {
 pub struct Player {
     pub binary: PathBuf,
     pub outside: Outside,
+    /// As it was before the first play.
+    pub machine: Machine,
 }
 
 impl Player {
     /// Plays `row` without the lines that `names` stand for.
     pub fn play(&self, row: Row, names: &[&str], proof: Proof, effort: Effort) -> Played {
+        self.machine.assert_unchanged(names);
         // Several are played at once.
         let own = tempfile::tempdir_in(self.outside.folder_of(row)).unwrap();
         let everybody = |mode| Permissions::from_mode(mode);
@@ -102,6 +106,7 @@ impl Player {
             command.env("DOCKER_HOST", engine);
         }
         let output = command.output().unwrap();
+        self.machine.assert_unchanged(names);
         let report = fs::read(&report).ok();
         let report = report.and_then(|text| serde_json::from_slice(&text).ok());
         played(

@@ -6,12 +6,13 @@ use std::thread;
 
 use crate::copy;
 use crate::expected::{differing, expected};
+use crate::machine::Machine;
 use crate::mutation::{Mutation, Noticed};
 use crate::mutations;
 use crate::outside::Outside;
 use crate::play::{Answers, Effort, MUCH, Player, Proof};
 use crate::row::Row;
-use crate::rules::{self, Denied};
+use crate::rules::{self, Denied, List};
 
 /// So many are played at once: much of the time they wait for one another's processes to end.
 const AT_ONCE: usize = 3;
@@ -31,6 +32,7 @@ fn each_line_that_enforces_something_is_missed_when_it_is_gone() {
     let player = Player {
         binary: copy::build(&all),
         outside: Outside::new(),
+        machine: Machine::now(),
     };
     let rows = Row::ALL.into_iter().filter(|row| !row.is_skipped());
     let wanted: BTreeMap<Row, Answers> = rows.map(|row| (row, expected(row))).collect();
@@ -46,8 +48,11 @@ fn each_line_that_enforces_something_is_missed_when_it_is_gone() {
 
     let mut work: Vec<(Row, Work<'_>)> = Vec::new();
     for (row, wanted) in &wanted {
-        if row.asks_each_call() && !row.is_alone() && row.marker() != "mixed" && !row.is_users() {
-            for bit in 0..bits() {
+        for list in [List::Everywhere, List::AmongHostProcesses] {
+            if !list.rows().contains(row) {
+                continue;
+            }
+            for bit in 0..bits(*row) {
                 let play = move |player: &Player| unnoticed_calls(player, bit, *row, wanted);
                 work.push((*row, Box::new(play)));
             }
@@ -107,9 +112,9 @@ fn control(player: &Player, row: Row, wanted: &Answers) -> Vec<String> {
     problems
 }
 
-/// How many plays tell all rules about system calls apart.
-fn bits() -> u32 {
-    let last = rules::denied().iter().map(code).max().unwrap();
+/// How many plays tell all rules about system calls apart that answer on `row`.
+fn bits(row: Row) -> u32 {
+    let last = rules::denied_on(row).iter().map(code).max().unwrap();
     u32::BITS - last.leading_zeros()
 }
 
@@ -120,13 +125,10 @@ fn code(rule: &Denied) -> u32 {
 
 /// Removes each rule whose code has `bit`: just their calls, and all of them, must be let through.
 fn unnoticed_calls(player: &Player, bit: u32, row: Row, wanted: &Answers) -> Vec<String> {
-    let (removed, kept): (Vec<Denied>, Vec<Denied>) = rules::denied()
+    let (removed, kept): (Vec<Denied>, Vec<Denied>) = rules::denied_on(row)
         .into_iter()
         .partition(|rule| code(rule) >> bit & 1 == 1);
-    let names: Vec<String> = removed
-        .iter()
-        .map(|rule| format!("call-{}", rule.number))
-        .collect();
+    let names: Vec<String> = removed.iter().map(Denied::mutation).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let played = player.play(row, &names, Proof::Off, Effort::Little);
     let answer = |rule: &Denied| played.answers.get(&rule.case).map(String::as_str);

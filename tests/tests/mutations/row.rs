@@ -66,12 +66,6 @@ impl Row {
         matches!(self, Self::SealedUser | Self::LandlockUser)
     }
 
-    /// Says whether the filter alone answers for each call that a rule names. Where there are no
-    /// namespaces, another rule denies all sockets before.
-    pub fn asks_each_call(self) -> bool {
-        !matches!(self, Self::Landlock | Self::LandlockUser | Self::Changes)
-    }
-
     /// Says whether other sandboxes of the machine would change what it answers: limits that count
     /// for a user, or a short time.
     pub fn is_alone(self) -> bool {

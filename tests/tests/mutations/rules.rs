@@ -2,10 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use autoclave_policies::{ArgOp, ArgTest, SyscallRule, denied_syscalls};
+use autoclave_policies::{
+    ArgOp, ArgTest, SyscallRule, denied_among_host_processes, denied_syscalls,
+};
+
+use crate::row::Row;
+
+/// Which list a rule is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    Everywhere,
+    AmongHostProcesses,
+}
 
 /// One rule, with its number in the list and a call that meets it and no other.
 pub struct Denied {
+    pub list: List,
     pub number: usize,
     /// The name of its case: the call, and what its arguments are asked.
     pub case: String,
@@ -14,13 +26,54 @@ pub struct Denied {
     pub errno: i32,
 }
 
-/// Returns every rule that says something here.
+impl List {
+    const ALL: [Self; 2] = [Self::Everywhere, Self::AmongHostProcesses];
+
+    fn rules(self) -> &'static [SyscallRule] {
+        match self {
+            Self::Everywhere => denied_syscalls(),
+            Self::AmongHostProcesses => denied_among_host_processes(),
+        }
+    }
+
+    /// Says whether the filter alone answers for each call of the list. Where there are no
+    /// namespaces, another rule denies all sockets before.
+    fn answers_on(self, row: Row) -> bool {
+        match self {
+            Self::Everywhere => row.without() != "namespaces" && row != Row::Changes,
+            Self::AmongHostProcesses => row.without() == "namespaces",
+        }
+    }
+
+    /// Returns the rows on which each of its rules is removed.
+    pub fn rows(self) -> &'static [Row] {
+        match self {
+            Self::Everywhere => &[Row::Sealed, Row::Docker, Row::Podman],
+            Self::AmongHostProcesses => &[Row::Landlock],
+        }
+    }
+}
+
+impl Denied {
+    /// Returns the name of its removal.
+    pub fn mutation(&self) -> String {
+        let list = match self.list {
+            List::Everywhere => "call",
+            List::AmongHostProcesses => "host-call",
+        };
+        format!("{list}-{}", self.number)
+    }
+}
+
+/// Returns every rule that says something on this processor.
 pub fn denied() -> Vec<Denied> {
-    denied_syscalls()
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| is_here(rule.name))
-        .map(|(number, rule)| Denied {
+    let all = List::ALL.into_iter().flat_map(|list| {
+        let rules = list.rules().iter().enumerate();
+        rules.map(move |(number, rule)| (list, number, rule))
+    });
+    all.filter(|(_, _, rule)| is_here(rule.name))
+        .map(|(list, number, rule)| Denied {
+            list,
             number,
             case: case(rule),
             name: rule.name,
@@ -28,6 +81,13 @@ pub fn denied() -> Vec<Denied> {
             errno: rule.errno,
         })
         .collect()
+}
+
+/// Returns the rules that answer on `row`.
+pub fn denied_on(row: Row) -> Vec<Denied> {
+    let mut all = denied();
+    all.retain(|rule| rule.list.answers_on(row));
+    all
 }
 
 /// Some calls exist on some processors only.
@@ -107,7 +167,9 @@ pub fn header() -> String {
 #[test]
 fn each_rule_has_a_call_that_no_other_rule_denies() {
     for rule in denied() {
-        let deniers: Vec<usize> = denied_syscalls()
+        let deniers: Vec<usize> = rule
+            .list
+            .rules()
             .iter()
             .enumerate()
             .filter(|(_, other)| other.name == rule.name)

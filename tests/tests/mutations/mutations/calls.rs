@@ -5,15 +5,16 @@ use crate::row::Row;
 
 const COMMAND: &str = "enter/src/command.rs";
 const SECCOMP: &str = "runner/src/sandbox/process/seccomp.rs";
+const UNMOUNTED: &str = "runner/src/sandbox/process/unmounted.rs";
 
 pub fn mutations() -> Vec<Mutation> {
     vec![
         Mutation::new("seccomp", "the filter, all of it", Row::Sealed)
             .raw(
                 COMMAND,
-                "for program in &spec.seccomp {",
+                "filter(&spec.seccomp)?;\n    prove(",
                 "&spec.seccomp",
-                "spec.seccomp.iter().filter(|_| !@ON)",
+                "@ORIGINAL[..if @ON { 0 } else { spec.seccomp.len() }]",
             )
             .proof("seccomp is")
             .caught_by(&["seccomp-mode", "32-bit-calls", "x32-calls", "bpf"]),
@@ -38,12 +39,18 @@ pub fn mutations() -> Vec<Mutation> {
             Row::Landlock,
         )
         .raw(
-            SECCOMP,
-            "let first = sockets.map_or(&[] as &[_], denied_without_network_namespace);",
-            "sockets.map_or",
-            "sockets.filter(|_| !@ON).map_or",
+            UNMOUNTED,
+            "let sockets = sockets.map(denied_without_network_namespace);",
+            "sockets.map",
+            "sockets.filter(|_| !@ON).map",
         )
         .proof("a connection out")
         .caught_by(&["outside-port", "outside-abstract-socket", "bind-port"]),
+        Mutation::new(
+            "host-calls",
+            "the denial of IPC and scheduling where the host's processes are",
+            Row::Landlock,
+        )
+        .caught_by(&["outside-queue"]),
     ]
 }

@@ -50,7 +50,11 @@ fn options() -> Vec<Mutation> {
                 "\"label=disable\".to_owned()",
             )
             .proof("no_new_privs is")
-            .caught_by(&["no-new-privileges"]),
+            .covered(
+                "the library that loads the filter, which sets it itself",
+                &["contained-filter"],
+                &["no-new-privileges"],
+            ),
         option("seccomp", "the seccomp profile")
             .instead(
                 DESCRIBE,
@@ -58,7 +62,7 @@ fn options() -> Vec<Mutation> {
                 "\"seccomp=unconfined\".to_owned()",
             )
             .proof("seccomp is")
-            .caught_by(&["seccomp-mode", "bpf", "32-bit-calls"]),
+            .caught_by(&["seccomp-filters", "x32-calls"]),
         option("network", "no network")
             .instead_near(
                 DESCRIBE,
@@ -125,6 +129,9 @@ fn first_process() -> Vec<Mutation> {
         own("hidden", "the first process closed to the command")
             .without(CONTAINED, "prctl::set_dumpable(false).during(\"become undumpable\")?;")
             .caught_by(&["first-process"]),
+        own("filter", "the filter of the process backend beside the profile")
+            .without(CONTAINED, "command::filter(&spec.seccomp)?;")
+            .caught_by(&["seccomp-filters"]),
         own("cores", "the first process's limit of core dumps")
             .without(
                 CONTAINED,

@@ -66,7 +66,15 @@ pub fn build(mutations: &[Mutation]) -> PathBuf {
         built.status.success(),
         "the mutated copy does not build:\n{said}"
     );
-    target.join("debug").join(NAME)
+    // Each play copies it.
+    let binary = target.join("debug").join(NAME);
+    let small = target.join("mutants").join(NAME);
+    let stripped = Command::new("strip")
+        .arg("-o")
+        .args([&small, &binary])
+        .status();
+    assert!(stripped.expect("binutils, which gcc needs").success());
+    small
 }
 
 /// Returns the directory that this test was built in.

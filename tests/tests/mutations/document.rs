@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use crate::escapes;
 use crate::mutation::{Mutation, Noticed};
 use crate::mutations;
 use crate::row::Row;
@@ -72,11 +73,32 @@ fn table() -> String {
             words(rule.list.rows())
         ));
     }
+    text.push_str("\nCases of the escape suite that fail, too:\n\n");
+    text.push_str("| removed | on | the case | which must come to |\n|---|---|---|---|\n");
+    for one in escapes::ALL {
+        let gone: Vec<String> = one.gone.iter().map(|name| removes(name)).collect();
+        text.push_str(&format!(
+            "| {} | {} | {}: {} | {} |\n",
+            gone.join(" and "),
+            one.row.words(),
+            one.group,
+            one.case,
+            one.documented()
+        ));
+    }
     text.push_str("\nLeft out:\n\n");
     for (what, why) in LEFT_OUT {
         text.push_str(&format!("- {what}: {why}.\n"));
     }
     text
+}
+
+/// Returns what a mutation removes, for people.
+fn removes(name: &str) -> String {
+    let all = mutations::all();
+    let one = all.into_iter().find(|one| one.name == name);
+    one.unwrap_or_else(|| panic!("no mutation is called {name}"))
+        .removes
 }
 
 fn words(rows: &[Row]) -> String {

@@ -12,6 +12,7 @@
 mod copy;
 mod document;
 mod edit;
+mod escapes;
 mod expected;
 mod machine;
 mod mutation;

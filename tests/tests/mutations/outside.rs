@@ -85,6 +85,7 @@ impl Outside {
             folder,
             view,
         };
+        let view = outside.view.path();
         for name in ["canary", "script"] {
             fs::write(outside.at(name), "secret").unwrap();
             open_to_all(&outside.at(name));
@@ -93,9 +94,14 @@ impl Outside {
             fs::create_dir(outside.at(name)).unwrap();
             open_to_all(&outside.at(name));
         }
-        let program = program::make(&outside.at("root"));
+        fs::write(view.join("loose"), "loose\n").unwrap();
+        fs::set_permissions(view.join("loose"), Permissions::from_mode(0o666)).unwrap();
+        let programs = [
+            program::make(&outside.at("root")),
+            program::make_attacks(&outside.at("root")),
+        ];
         for (owner, uid) in [("root", 0), ("user", USER)] {
-            outside.repository(owner, uid, &program);
+            outside.repository(owner, uid, &programs);
         }
         outside
     }
@@ -129,7 +135,19 @@ impl Outside {
         ]
     }
 
-    fn repository(&self, owner: &str, uid: u32, program: &Path) {
+    /// Fills in what an attack needs to know of the outside.
+    pub fn fill_in(&self, row: Row, argument: &str) -> String {
+        let process = &self.processes[usize::from(row.is_users())];
+        let port = self.listener.local_addr().unwrap().port();
+        argument
+            .replace("{process}", &process.id().to_string())
+            .replace("{port}", &port.to_string())
+            .replace("{queue}", &self.queue.key.to_string())
+            .replace("{outside}", self.folder.path().to_str().unwrap())
+            .replace("{view}", self.view.path().to_str().unwrap())
+    }
+
+    fn repository(&self, owner: &str, uid: u32, programs: &[PathBuf]) {
         let repo = self.at(owner).join("repo");
         let view = self.view.path();
         let has_engine = [Row::Docker, Row::Podman]
@@ -157,9 +175,11 @@ impl Outside {
             write(&repo.join(path), b"old\n");
         }
         write(&repo.join(".autoclave/config.yaml"), config.as_bytes());
-        let layers = repo.join("tools/layers");
-        write(&layers, &fs::read(program).unwrap());
-        open_to_all(&layers);
+        for program in programs {
+            let copy = repo.join("tools").join(program.file_name().unwrap());
+            write(&copy, &fs::read(program).unwrap());
+            open_to_all(&copy);
+        }
         fs::create_dir(self.at(owner).join("home")).unwrap();
         give(&self.at(owner), uid);
         for arguments in [

@@ -1,7 +1,7 @@
 //! Plays a row with something removed, and returns how each case ended.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -55,6 +55,29 @@ pub struct Player {
 impl Player {
     /// Plays `row` without the lines that `names` stand for.
     pub fn play(&self, row: Row, names: &[&str], proof: Proof, effort: Effort) -> Played {
+        self.run(row, names, proof, self.outside.command(row, effort), "")
+    }
+
+    /// Plays attacks of the escape suite instead, as its program reads them.
+    pub fn attack(&self, row: Row, names: &[&str], proof: Proof, lines: &str) -> Played {
+        let words = vec!["tools/attack".to_owned()];
+        let mut played = self.run(row, names, proof, words, lines);
+        for word in played.answers.values_mut() {
+            // Beside an errno stands the call, behind `killed` the signal.
+            let (first, second) = word.split_once('\t').unwrap_or((word, ""));
+            *word = if first == "killed" { second } else { first }.to_owned();
+        }
+        played
+    }
+
+    fn run(
+        &self,
+        row: Row,
+        names: &[&str],
+        proof: Proof,
+        words: Vec<String>,
+        input: &str,
+    ) -> Played {
         self.machine.assert_unchanged(names);
         // Several are played at once.
         let own = tempfile::tempdir_in(self.outside.folder_of(row)).unwrap();
@@ -62,6 +85,7 @@ impl Player {
         fs::set_permissions(own.path(), everybody(0o777)).unwrap();
         let (refusals, report) = (own.path().join("refusals"), own.path().join("report.json"));
         fs::write(&refusals, "").unwrap();
+        fs::write(own.path().join("input"), input).unwrap();
         fs::set_permissions(&refusals, everybody(0o666)).unwrap();
         let mut command = Command::new("unshare");
         command
@@ -72,15 +96,16 @@ impl Player {
             .args(["exec", "-m", row.marker(), "--timeout", "40s", "--report"])
             .arg(&report)
             .arg("--")
-            .args(self.outside.command(row, effort))
+            .args(words)
             .current_dir(self.outside.folder_of(row).join("repo"))
-            .stdin(std::process::Stdio::null())
+            .stdin(File::open(own.path().join("input")).unwrap())
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.outside.folder_of(row).join("home"))
             .env("AUTOCLAVE_STATE_DIR", own.path().join("state"))
             .env("AUTOCLAVE_WITHOUT", row.without())
             .env("AUTOCLAVE_OUTSIDE", "seen")
+            .env("GITHUB_TOKEN", "seen")
             .env("AUTOCLAVE_MUTANT", names.join(","))
             .env("AUTOCLAVE_MUTANT_REFUSALS", &refusals)
             .env(

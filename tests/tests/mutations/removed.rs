@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::copy;
+use crate::escapes;
 use crate::expected::{differing, expected};
 use crate::machine::Machine;
 use crate::mutation::{Mutation, Noticed};
@@ -37,7 +38,12 @@ fn each_line_that_enforces_something_is_missed_when_it_is_gone() {
     let rows = Row::ALL.into_iter().filter(|row| !row.is_skipped());
     let wanted: BTreeMap<Row, Answers> = rows.map(|row| (row, expected(row))).collect();
     let controls = wanted.iter().map(|(row, wanted)| -> (Row, Work<'_>) {
-        (*row, Box::new(move |player| control(player, *row, wanted)))
+        let control = move |player: &Player| {
+            let mut problems = control(player, *row, wanted);
+            problems.extend(escapes::control(player, *row));
+            problems
+        };
+        (*row, Box::new(control))
     });
     let problems = play(&player, controls.collect());
     assert!(
@@ -60,6 +66,12 @@ fn each_line_that_enforces_something_is_missed_when_it_is_gone() {
         for one in all.iter().filter(|one| one.rows.contains(row)) {
             let play = move |player: &Player| unnoticed(player, one, *row, wanted);
             work.push((*row, Box::new(play)));
+        }
+        for one in escapes::ALL.iter().filter(|one| one.row == *row) {
+            work.push((
+                *row,
+                Box::new(move |player| escapes::unnoticed(player, one)),
+            ));
         }
     }
     let count = work.len();

@@ -56,15 +56,15 @@ fn hold(spec: &Spec, copy: &Path, channel: &mut Channel) -> Result<(), Failure> 
             files: files.as_raw_fd(),
         })
         .during("report")?;
+    // Before the command is there, which may have the same uid.
+    prctl::set_dumpable(false).during("hide the outer stage")?;
     let command = stage::start("the command's stage", || {
         if SigSet::empty().thread_set_mask().is_err() {
             return 7;
         }
         command::run(spec, channel)
     })?;
-    let followed = stage::leave_streams(&null)
-        .and_then(|()| prctl::set_dumpable(false).during("hide the outer stage"))
-        .and_then(|()| follow(command, &signals, channel));
+    let followed = stage::leave_streams(&null).and_then(|()| follow(command, &signals, channel));
     // Whatever went wrong: nothing is left running.
     end_all()?;
     let mut asked = followed?;

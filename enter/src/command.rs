@@ -63,6 +63,8 @@ fn execute(spec: &Spec) -> i32 {
 }
 
 fn confine(spec: &Spec, channel: &Channel) -> Result<Proof, Failure> {
+    // Who started this stage is hidden; hidden itself, it could not open its own files in /proc.
+    prctl::set_dumpable(true).during("open what is its own")?;
     stage::close_all_but(channel.file())?;
     setsid().during("start a session")?;
     // Out of memory, the command goes, not the stages that report on it.

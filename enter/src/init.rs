@@ -43,6 +43,8 @@ fn start(spec: &Spec, channel: &mut Channel, outer: Pid) -> Result<Pid, Failure>
     if !spec.has_host_network {
         raise_loopback()?;
     }
+    // Before the command is there, which may have the same uid.
+    prctl::set_dumpable(false).during("hide init")?;
     let command = stage::start("the command's stage", || command::run(spec, channel))?;
     let null = File::options()
         .read(true)
@@ -50,7 +52,6 @@ fn start(spec: &Spec, channel: &mut Channel, outer: Pid) -> Result<Pid, Failure>
         .open("/dev/null")
         .during("open /dev/null")?;
     stage::leave_streams(&null)?;
-    prctl::set_dumpable(false).during("hide init")?;
     Ok(command)
 }
 

@@ -190,7 +190,8 @@ fn files_with_key(root: &Path) -> Vec<String> {
     found.lines().map(str::to_owned).collect()
 }
 
-/// Returns what the state directory still holds, beside its name on engines.
+/// Returns what the state directory still holds, beside its name on engines and the file by which
+/// measurements take turns.
 fn leftovers(stage: &Stage) -> Vec<String> {
     let state = stage.outside("state");
     if !fs::exists(&state).unwrap() {
@@ -199,7 +200,11 @@ fn leftovers(stage: &Stage) -> Vec<String> {
     let files = tree(&state);
     files
         .keys()
-        .filter(|path| *path != Path::new("engine-name"))
+        .filter(|path| {
+            !["engine-name", "measuring"]
+                .map(Path::new)
+                .contains(&path.as_path())
+        })
         .map(|path| path.display().to_string())
         .collect()
 }

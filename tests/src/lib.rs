@@ -1,6 +1,7 @@
 //! End-to-end tests of autoclave.
 
 pub mod agreement;
+pub mod c_program;
 pub mod containers;
 pub mod durable;
 pub mod engine;

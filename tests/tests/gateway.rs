@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use e2e::model_server::{ModelServer, Script};
+use e2e::stage::autoclave;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -17,17 +18,6 @@ use serde_json::{Value, json};
 const KEY: &str = "sk-ant-test-never-to-be-seen-outside";
 const QUESTION: &str = "a-question-that-is-nobodys-business";
 const SCRIPT: &str = "sessions: [[{text: an-answer-that-is-nobodys-business}]]";
-
-/// Returns the autoclave binary, built beside this test.
-fn autoclave() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let binary = test.parent().unwrap().parent().unwrap().join("autoclave");
-    assert!(
-        binary.is_file(),
-        "`cargo build --workspace --bins` comes first; tests/run does it"
-    );
-    binary
-}
 
 /// A private folder with a key in a file, and a model to ask.
 struct Bench {

@@ -1,6 +1,6 @@
 //! Which backends contain a marker's executions, and what they can enforce here.
 
-use autoclave_policies::{Ability, HostCapabilities, PlanRequest, Policy, Refusal, Tree, compile};
+use autoclave_policies::{HostCapabilities, PlanRequest, Policy, Refusal, Tree, compile};
 
 use super::CampaignError;
 use super::bench::{Bench, ByRole};
@@ -8,12 +8,9 @@ use super::berth::{self, Berth};
 use super::host_view::{container_request, plan_request};
 use super::workshop::HostFacts;
 use crate::marker::{BackendChoice, BackendKind, Marker, Protocol};
-use crate::sandbox::container::{ContainerOptions, ContainerSandbox};
+use crate::sandbox::container::{self, ContainerOptions, ContainerSandbox};
 use crate::sandbox::process::{ProcessOptions, ProcessSandbox, probe};
 use crate::sandbox::{Sandbox, SandboxError};
-
-/// The uid and gid of a container's command: of no account of any host or image.
-const CONTAINER_UID: u32 = 64_501;
 
 /// What benches are made for.
 pub(super) struct Site<'a> {
@@ -146,7 +143,7 @@ async fn choose(
     let container = |sandbox, why| {
         Ok(Chosen {
             backend: Backend::Container(sandbox),
-            capabilities: of_an_engine(),
+            capabilities: container::capabilities(),
             request: container_request(marker, host)?,
             why,
         })
@@ -186,19 +183,4 @@ async fn refuse_unseen(marker: &Marker, sandbox: &ContainerSandbox) -> Result<()
               (`sandbox.image`), or `sandbox.backend: process` is used"
             .to_owned(),
     })
-}
-
-/// What a container gives in place of what a host would: ownership by a uid of its own, and the
-/// engine's namespaces, layers, filters and limits. An engine that lacks one was refused before.
-fn of_an_engine() -> HostCapabilities {
-    HostCapabilities {
-        second_uid: Some((CONTAINER_UID, CONTAINER_UID)),
-        namespaces: Ability::Works,
-        overlay: Ability::Works,
-        // Not used there: what is immutable belongs to root.
-        landlock_abi: u32::MAX,
-        seccomp: Ability::Works,
-        identity: Ability::Works,
-        cgroup: true,
-    }
 }

@@ -5,15 +5,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autoclave_policies::{
-    Ability, Backend, HostCapabilities, Limits, Plan, PlanRequest, View, compile,
+use autoclave_policies::{Backend, HostCapabilities, Limits, Plan, PlanRequest, View, compile};
+use autoclave_runner::sandbox::container::{
+    self, ContainerOptions, ContainerSandbox, EngineAddress,
 };
-use autoclave_runner::sandbox::container::{ContainerOptions, ContainerSandbox, EngineAddress};
 use autoclave_runner::sandbox::process::{Feature, ProcessOptions, ProcessSandbox, probe};
 use autoclave_runner::sandbox::{Execution, Exit, Finished, OutputSink, Sandbox, Snapshot, Stream};
 
 use super::world::World;
-use crate::containers::{Outcome, UID, causes};
+use crate::containers::{Outcome, causes};
 
 /// Where every sandbox finds the prober.
 const PROBER: &str = "/opt/prober";
@@ -83,7 +83,10 @@ impl Stage {
                     is_alive: |_, _| true,
                 };
                 let sandbox = ContainerSandbox::open(options).await?;
-                (Box::new(sandbox) as Box<dyn Sandbox>, of_an_engine())
+                (
+                    Box::new(sandbox) as Box<dyn Sandbox>,
+                    container::capabilities(),
+                )
             }
         };
         let allow_degraded = match row {
@@ -160,19 +163,6 @@ impl Stage {
                 Err(format!("the prober ended with {exit:?}: {said}").into())
             }
         }
-    }
-}
-
-/// What a container gives in place of what a host would.
-fn of_an_engine() -> HostCapabilities {
-    HostCapabilities {
-        second_uid: Some((UID, UID)),
-        namespaces: Ability::Works,
-        overlay: Ability::Works,
-        landlock_abi: u32::MAX,
-        seccomp: Ability::Works,
-        identity: Ability::Works,
-        cgroup: true,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The container backend: each execution in a container that is used once.
 
 mod archive;
+mod capabilities;
 mod certificates;
 mod choice;
 mod delta;
@@ -42,6 +43,7 @@ use bollard::Docker;
 use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
+pub use self::capabilities::capabilities;
 pub use self::choice::EngineChoice;
 pub use self::engine::{EngineAddress, EngineError, EngineFacts, EngineKind};
 pub use self::image::ImageUsed;

@@ -6,6 +6,8 @@ use std::path::Path;
 use autoclave_policies::Ability;
 use nix::unistd::geteuid;
 
+use super::privileges;
+
 /// What root needs to give files away, to become another user, and to end that user's processes;
 /// bit numbers of capabilities(7).
 const NEEDED: &[(u32, &str)] = &[
@@ -32,8 +34,7 @@ pub fn identity() -> Ability {
         // An ordinary user's commands run as that user.
         return Ability::Works;
     }
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    match missing(&status).as_slice() {
+    match missing(privileges::effective()).as_slice() {
         [] => Ability::Works,
         names => Ability::Fails {
             why: format!(
@@ -44,13 +45,8 @@ pub fn identity() -> Ability {
     }
 }
 
-/// Returns the needed capabilities that `status`, as in proc_pid_status(5), does not have.
-fn missing(status: &str) -> Vec<&'static str> {
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
-        .unwrap_or(0);
+/// Returns the needed capabilities that are not among the `effective` ones.
+fn missing(effective: u64) -> Vec<&'static str> {
     let is_missing = |(bit, _): &&(u32, &str)| effective & (1 << bit) == 0;
     NEEDED
         .iter()
@@ -85,10 +81,10 @@ mod tests {
     #[test]
     fn capabilities_that_a_container_took_from_root_are_named() {
         // As Docker leaves them, as a virtual machine's root has them, and none.
-        assert_eq!(missing("CapEff:\t00000000a80425fb\n"), Vec::<&str>::new());
-        assert_eq!(missing("CapEff:\t000001ffffffffff\n"), Vec::<&str>::new());
+        assert_eq!(missing(0xa804_25fb), Vec::<&str>::new());
+        assert_eq!(missing(0x01ff_ffff_ffff), Vec::<&str>::new());
         assert_eq!(
-            missing("CapEff:\t0000000000000000\n"),
+            missing(0x0),
             [
                 "CAP_CHOWN",
                 "CAP_DAC_OVERRIDE",
@@ -98,7 +94,7 @@ mod tests {
                 "CAP_SETUID"
             ]
         );
-        assert_eq!(missing("CapEff:\t00000000a804257b\n"), ["CAP_SETUID"]);
+        assert_eq!(missing(0xa804_257b), ["CAP_SETUID"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use autoclave_policies::{Plan, RepoPath};
 use nix::sys::stat::{Mode, SFlag, mknod};
 
+use super::privileges;
 use super::removal::remove_tree;
 use crate::model::{FileKind, SnapshotEntry};
 use crate::sandbox::owners::{Attributes, Owners};
@@ -183,12 +184,7 @@ pub fn opaque() -> &'static str {
     static IS_TRUSTED: OnceLock<bool> = OnceLock::new();
     let is_trusted = *IS_TRUSTED.get_or_init(|| {
         const CAP_SYS_ADMIN: u64 = 1 << 21;
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-        effective
-            .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
-            .is_some_and(|set| set & CAP_SYS_ADMIN != 0)
-            && nix::unistd::geteuid().is_root()
+        privileges::effective() & CAP_SYS_ADMIN != 0 && nix::unistd::geteuid().is_root()
     });
     if is_trusted {
         "trusted.overlay.opaque"

@@ -13,6 +13,7 @@ mod launch;
 mod layer;
 mod mode;
 mod places;
+mod privileges;
 mod probe;
 mod proof;
 mod remains;

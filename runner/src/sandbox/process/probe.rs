@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use autoclave_policies::{
@@ -96,12 +96,13 @@ pub fn probe(state: &Path, folder: &Path, without: &[Feature]) -> HostCapabiliti
 }
 
 fn find(state: &Path, folder: &Path) -> HostCapabilities {
+    let helper = Helper::new(&std::env::temp_dir()).ok();
     let mut host = HostCapabilities {
         second_uid: geteuid().is_root().then_some((SANDBOX_UID, SANDBOX_UID)),
         namespaces: Ability::Works,
         overlay: Ability::Works,
-        landlock_abi: landlock_abi(),
-        seccomp: seccomp(),
+        landlock_abi: landlock_abi(helper.as_ref()),
+        seccomp: seccomp(helper.as_ref()),
         identity: forbidden::identity(),
         cgroup: Cgroup::is_available(),
     };
@@ -232,16 +233,14 @@ impl OutputSink for Silent {
     }
 }
 
-/// Returns the version of the kernel's Landlock interface that the helper can use, asked once; 0
-/// without any.
-pub fn landlock_abi() -> u32 {
-    static ABI: OnceLock<u32> = OnceLock::new();
-    *ABI.get_or_init(|| ask("landlock-abi").map_or(0, i32::cast_unsigned))
+/// Returns the version of the kernel's Landlock interface that `helper` can use; 0 without any.
+fn landlock_abi(helper: Option<&Helper>) -> u32 {
+    ask(helper, "landlock-abi").map_or(0, i32::cast_unsigned)
 }
 
-/// Says whether the helper can load a filter of system calls.
-fn seccomp() -> Ability {
-    match ask("seccomp") {
+/// Says whether `helper` can load a filter of system calls.
+fn seccomp(helper: Option<&Helper>) -> Ability {
+    match ask(helper, "seccomp") {
         Some(0) => Ability::Works,
         Some(errno) => Ability::Fails {
             why: Errno::from_raw(errno).to_string(),
@@ -252,10 +251,9 @@ fn seccomp() -> Ability {
     }
 }
 
-/// Returns the exit code by which the helper answers a question.
-fn ask(question: &str) -> Option<i32> {
-    let helper = Helper::new(&std::env::temp_dir()).ok()?;
-    let status = Command::new(helper.path())
+/// Returns the exit code by which `helper` answers a question.
+fn ask(helper: Option<&Helper>, question: &str) -> Option<i32> {
+    let status = Command::new(helper?.path())
         .arg(question)
         .env_clear()
         .status();

@@ -25,22 +25,31 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use nix::unistd::{Gid, Pid, Uid, geteuid, setgroups, setresgid, setresuid, setsid};
 use seccompiler::sock_filter;
 
-use crate::stage;
 use crate::status::{Channel, During, Failure};
+use crate::{input, stage};
 
 /// Confines this process as `spec` says, then becomes the command. Returns the code to exit with
 /// where that fails.
 pub fn run(spec: &Spec, channel: &mut Channel) -> u8 {
-    let sent = match confine(spec, channel) {
-        Ok(proof) => channel
-            .send(&Status::Enforced(Box::new(proof)))
-            .and_then(|()| {
-                let errno = execute(spec);
-                channel.send(&Status::NotStarted { errno })
-            }),
-        Err(failure) => channel.send_failure(failure),
+    let status = match start(spec, channel) {
+        Ok(errno) => Status::NotStarted { errno },
+        Err(failure) => failure.into_status(),
     };
-    if sent.is_ok() { 127 } else { 7 }
+    if channel.send(&status).is_ok() {
+        127
+    } else {
+        7
+    }
+}
+
+/// Returns only the errno with which the command could not be started.
+fn start(spec: &Spec, channel: &mut Channel) -> Result<i32, Failure> {
+    let proof = confine(spec, channel)?;
+    channel
+        .send(&Status::Enforced(Box::new(proof)))
+        .during("report")?;
+    input::wait_for_start()?;
+    Ok(execute(spec))
 }
 
 /// Replaces this process; returns only the errno of the failure.

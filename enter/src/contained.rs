@@ -22,12 +22,9 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::command;
-use crate::disk;
-use crate::memory;
+use crate::input::{self, Input};
 use crate::status::{During, Failure};
-
-/// The largest description that is read; what it describes comes after it.
-const MAX_SPEC_BYTES: u64 = 64 << 20;
+use crate::{disk, memory};
 
 /// Does all that [`Contained`] says and reports on standard error.
 pub fn run() -> ExitCode {
@@ -47,8 +44,7 @@ pub fn run() -> ExitCode {
 }
 
 fn contain(nonce: &mut String) -> Result<Status, Failure> {
-    let mut input = Input;
-    let spec = read_spec(&mut input)?;
+    let spec: Contained = input::description()?;
     nonce.clone_from(&spec.nonce);
     // The command has the same uid: it must not read the nonce here.
     prctl::set_dumpable(false).during("become undumpable")?;
@@ -56,7 +52,7 @@ fn contain(nonce: &mut String) -> Result<Status, Failure> {
         remove(&spec.directory, path)?;
     }
     for write in &spec.writes {
-        put(&spec.directory, write, &mut input)?;
+        put(&spec.directory, write)?;
     }
     setrlimit(Resource::RLIMIT_CORE, 0, 0).during("forbid core dumps")?;
     setrlimit(Resource::RLIMIT_FSIZE, spec.disk_bytes, spec.disk_bytes)
@@ -70,6 +66,7 @@ fn contain(nonce: &mut String) -> Result<Status, Failure> {
     let proof = command::prove_contained(spec.has_network)?;
     command::filter(&spec.seccomp)?;
     send(&spec.nonce, &Status::Enforced(Box::new(proof))).during("report")?;
+    input::wait_for_start()?;
     let mut words = spec.argv.iter().map(|word| OsStr::from_bytes(word));
     let program = words.next().unwrap_or_default();
     let env = spec
@@ -144,21 +141,6 @@ fn used() -> Option<Status> {
     Some(Status::Used { cpu_microseconds })
 }
 
-fn read_spec(input: &mut Input) -> Result<Contained, Failure> {
-    let mut length = [0; 8];
-    input.read_exact(&mut length).during("read the spec")?;
-    let length = u64::from_le_bytes(length);
-    if length > MAX_SPEC_BYTES {
-        return Err(Failure::new("read a spec of that size", 0));
-    }
-    let mut text = Vec::new();
-    input
-        .take(length)
-        .read_to_end(&mut text)
-        .during("read the spec")?;
-    serde_json::from_slice(&text).map_err(|_| Failure::new("read the spec", 0))
-}
-
 fn remove(workspace: &Path, path: &[u8]) -> Result<(), Failure> {
     let path = workspace.join(OsStr::from_bytes(path));
     match fs::remove_file(&path) {
@@ -167,7 +149,7 @@ fn remove(workspace: &Path, path: &[u8]) -> Result<(), Failure> {
     }
 }
 
-fn put(workspace: &Path, write: &Write, input: &mut Input) -> Result<(), Failure> {
+fn put(workspace: &Path, write: &Write) -> Result<(), Failure> {
     let path = workspace.join(OsStr::from_bytes(&write.path));
     let what = format!("write {}", path.display());
     let parent = match write.kind {
@@ -194,7 +176,7 @@ fn put(workspace: &Path, write: &Write, input: &mut Input) -> Result<(), Failure
                 .mode(0o600)
                 .open(&path)
                 .during(&what)?;
-            let copied = io::copy(&mut input.take(*bytes), &mut file).during(&what)?;
+            let copied = io::copy(&mut Input.take(*bytes), &mut file).during(&what)?;
             if copied != *bytes {
                 return Err(Failure::new("read the contents of files", 0));
             }
@@ -232,13 +214,4 @@ fn write<S: io::Write + AsFd>(stream: &mut S, nonce: &str, status: &Status) -> i
     fcntl(&stream, FcntlArg::F_SETFL(OFlag::empty()))?;
     stream.write_all(&line)?;
     stream.flush()
-}
-
-/// Standard input, not a byte further than asked for: the rest is the command's.
-struct Input;
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(nix::unistd::read(io::stdin().as_fd(), buffer)?)
-    }
 }

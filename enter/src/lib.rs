@@ -8,5 +8,6 @@ mod spec;
 pub use contents::copy_contents;
 pub use frame::{HEAD_BYTES, Head, Kind, MAX_BYTES, MAX_CONNECTIONS};
 pub use spec::{
-    Bind, Contained, Files, Instruction, Landlock, Proof, Rlimits, Spec, Status, Write, WriteKind,
+    Bind, Contained, Files, Instruction, Landlock, Proof, Rlimits, START, Spec, Status, Write,
+    WriteKind,
 };

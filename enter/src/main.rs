@@ -12,6 +12,7 @@ mod contained;
 mod copies;
 mod disk;
 mod init;
+mod input;
 mod memory;
 mod mounts;
 mod outside;

@@ -1,30 +1,25 @@
 //! The first stage: on the host's side of the sandbox, alive until the runner has its files.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
 use autoclave_enter::{Files, Spec, Status};
-use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::{Pid, getgid, getppid, getuid, pause, read};
+use nix::unistd::{Pid, getgid, getppid, getuid, pause};
 
 use crate::status::{Channel, During, Failure};
-use crate::{alone, init, mounts, stage};
+use crate::{alone, init, input, mounts, stage};
 
 /// Builds the sandbox that standard input describes, and holds it until killed.
 pub fn run() -> ExitCode {
-    let Ok(text) = description() else {
+    let Ok(spec) = input::description::<Spec>() else {
         return ExitCode::from(3);
-    };
-    let Ok(spec) = serde_json::from_slice::<Spec>(&text) else {
-        return ExitCode::from(4);
     };
     let Ok(mut channel) = Channel::open(&spec.status) else {
         return ExitCode::from(5);
@@ -43,30 +38,6 @@ pub fn run() -> ExitCode {
             ExitCode::from(if sent.is_ok() { 6 } else { 7 })
         }
     }
-}
-
-/// Reads the length and the text of the spec, and not a byte more: the rest is the command's.
-fn description() -> nix::Result<Vec<u8>> {
-    let mut length = [0; 8];
-    read_exact(&mut length)?;
-    let length = usize::try_from(u64::from_le_bytes(length)).map_err(|_| Errno::EFBIG)?;
-    let mut text = Vec::new();
-    text.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
-    text.resize(length, 0);
-    read_exact(&mut text)?;
-    Ok(text)
-}
-
-fn read_exact(mut buffer: &mut [u8]) -> nix::Result<()> {
-    while !buffer.is_empty() {
-        match read(io::stdin(), buffer) {
-            Ok(0) => return Err(Errno::EPIPE),
-            Ok(n) => buffer = &mut buffer[n..],
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }
 
 /// Returns the sandbox's tmpfs when nothing runs in it any more.

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// The byte on the helper's standard input that lets the command start: the runner has checked the
+/// proof. The command's own input follows.
+pub const START: u8 = b'!';
+
 /// One sandbox: how to build it, what to put in force, what to run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spec {
@@ -133,7 +137,7 @@ pub struct Proof {
 /// What the helper does as the first process of a container: all that the engine has not done.
 ///
 /// It comes on standard input: its length (8 bytes, little endian), this as JSON, the contents of
-/// `writes` in order, then the command's own standard input.
+/// `writes` in order, then [`START`] and the command's own standard input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Contained {
     /// Starts each status line on standard error, so that the command cannot forge one.
@@ -183,7 +187,7 @@ pub enum Status {
         init: i32,
         files: i32,
     },
-    /// Every layer is in force and the command follows.
+    /// Every layer is in force; the command starts with [`START`].
     Enforced(Box<Proof>),
     /// The command could not be started.
     NotStarted {

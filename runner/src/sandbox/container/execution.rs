@@ -6,6 +6,7 @@ use autoclave_policies::Identity;
 use bollard::container::AttachContainerResults;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::StartContainerOptions;
+use tokio::sync::oneshot;
 use tracing::{Instrument, debug_span};
 
 use super::describe::describe;
@@ -41,8 +42,15 @@ pub async fn run(
     let (started, ()) = tokio::join!(start(shared, body), shared.take_out());
     let (container, attached) = started?;
     let contained = contained(&nonce, shared, frozen, &execution)?;
-    let mut watch = Watch::new(shared, &container.id, &execution, (uid, gid), &nonce);
-    let feeding = feed(attached.input, &contained, frozen, &execution.stdin);
+    let (start, started) = oneshot::channel();
+    let mut watch = Watch::new(shared, &container.id, &execution, (uid, gid), &nonce, start);
+    let feeding = feed(
+        attached.input,
+        &contained,
+        frozen,
+        started,
+        &execution.stdin,
+    );
     watch.until_gone(attached.output, feeding, output).await?;
     if let WayOut::Relay(relay) = way {
         relay.stop().await?;

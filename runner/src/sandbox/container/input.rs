@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
 
-use autoclave_enter::{Contained, Write, WriteKind};
+use autoclave_enter::{Contained, START, Write, WriteKind};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::oneshot;
 
 use super::Shared;
 use super::snapshot::Frozen;
@@ -93,11 +94,13 @@ pub fn contained(
     })
 }
 
-/// Writes the description, the files it names, and the command's own input.
+/// Writes the description and the files it names, and, with `start`, the word that lets the command
+/// start and its own input.
 pub async fn feed(
     mut input: Pin<Box<dyn AsyncWrite + Send>>,
     contained: &Contained,
     frozen: &Frozen,
+    start: oneshot::Receiver<()>,
     stdin: &[u8],
 ) -> std::io::Result<()> {
     let text = serde_json::to_vec(contained)?;
@@ -108,6 +111,10 @@ pub async fn feed(
             input.write_all(bytes).await?;
         }
     }
-    input.write_all(stdin).await?;
+    input.flush().await?;
+    if start.await.is_ok() {
+        input.write_all(&[START]).await?;
+        input.write_all(stdin).await?;
+    }
     input.shutdown().await
 }

@@ -8,6 +8,7 @@ use bollard::container::LogOutput;
 use bollard::query_parameters::{KillContainerOptionsBuilder, StatsOptionsBuilder};
 use futures::future::{BoxFuture, OptionFuture};
 use futures::{FutureExt, Stream, StreamExt};
+use tokio::sync::oneshot;
 use tokio::time::{Instant as Deadline, sleep_until};
 use tracing::debug_span;
 
@@ -28,7 +29,9 @@ pub struct Watch<'a> {
     identity: (u32, u32),
     stdout: Ear,
     stderr: Ear,
-    /// When the command started: the proof came just before.
+    /// Lets the command start, once.
+    start: Option<oneshot::Sender<()>>,
+    /// When that was: the proof came just before.
     started: Option<Instant>,
     /// When the helper told how it ended, or the output did.
     ended: Option<Instant>,
@@ -52,6 +55,7 @@ impl<'a> Watch<'a> {
         execution: &'a Execution<'a>,
         identity: (u32, u32),
         nonce: &str,
+        start: oneshot::Sender<()>,
     ) -> Self {
         Self {
             shared,
@@ -60,6 +64,7 @@ impl<'a> Watch<'a> {
             identity,
             stdout: Ear::new(nonce),
             stderr: Ear::new(nonce),
+            start: Some(start),
             started: None,
             ended: None,
             exit: None,
@@ -162,6 +167,11 @@ impl<'a> Watch<'a> {
                 let has_network = self.execution.network == Network::Host;
                 proof::check(&proof, self.identity, has_network)
                     .map_err(SandboxError::NotProven)?;
+                if let Some(start) = self.start.take()
+                    && start.send(()).is_err()
+                {
+                    tracing::debug!("the input had broken before");
+                }
                 self.started = Some(Instant::now());
                 self.phase = debug_span!("command");
             }

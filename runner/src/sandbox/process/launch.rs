@@ -104,7 +104,6 @@ pub async fn run(
     let exit = Watch {
         execution: &execution,
         init: inside.init,
-        early: inside.early,
         end: match shared.mode {
             Mode::Overlay | Mode::Copy => Signal::SIGKILL,
             Mode::Alone => Signal::SIGUSR1,

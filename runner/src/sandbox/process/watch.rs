@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use autoclave_enter::{Proof, Spec, Status};
+use autoclave_enter::{Proof, START, Spec, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -23,14 +23,12 @@ const CHUNK: usize = 64 << 10;
 pub struct Inside {
     pub init: Pid,
     pub files: i32,
-    /// How the command ended, where it was faster than the outer stage.
-    pub early: Option<Exit>,
 }
 
 pub type StatusLines = Lines<BufReader<pipe::Receiver>>;
 
-/// Tells the helper what to build, and waits until the sandbox has proven itself; `None` when
-/// cancelled before that.
+/// Tells the helper what to build, waits until the sandbox has proven itself, and lets the command
+/// start; `None` when cancelled before that.
 pub async fn prove(
     child: &mut Child,
     stdin: &mut Option<ChildStdin>,
@@ -43,7 +41,6 @@ pub async fn prove(
     let mut untold = text.as_slice();
     let mut inside = None;
     let mut proof: Option<Box<Proof>> = None;
-    let mut early = None;
     loop {
         let line = tokio::select! {
             biased;
@@ -71,13 +68,6 @@ pub async fn prove(
             }
             Status::Enforced(found) => proof = Some(found),
             Status::Failed { step, errno } => return Err(failed(&step, errno)),
-            Status::NotStarted { errno } if proof.is_some() => {
-                early = Some(Exit::NotStarted { errno });
-            }
-            Status::Exited { code } if proof.is_some() => early = early.or(Some(Exit::Code(code))),
-            Status::Signalled { signal } if proof.is_some() => {
-                early = early.or(Some(Exit::Signal(signal)));
-            }
             Status::Gone
             | Status::Used { .. }
             | Status::DiskFull
@@ -85,12 +75,18 @@ pub async fn prove(
             | Status::NotStarted { .. }
             | Status::Exited { .. }
             | Status::Signalled { .. } => {
-                return Err(SandboxError::NotProven("it ended without proof".to_owned()));
+                return Err(SandboxError::NotProven(
+                    "it ended before its command started".to_owned(),
+                ));
             }
         }
         if let (Some((init, files)), Some(found)) = (inside, &proof) {
             proof::check(found, spec).map_err(SandboxError::NotProven)?;
-            return Ok(Some(Inside { init, files, early }));
+            // One byte into a pipe that the helper has emptied: this does not wait.
+            if write(stdin, &[START]).await == 0 {
+                return Err(SandboxError::NotProven("its input closed".to_owned()));
+            }
+            return Ok(Some(Inside { init, files }));
         }
     }
 }
@@ -126,7 +122,6 @@ pub type Streams = (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>
 pub struct Watch<'a> {
     pub execution: &'a Execution<'a>,
     pub init: Pid,
-    pub early: Option<Exit>,
     /// What makes `init` end all.
     pub end: Signal,
     pub status: StatusLines,
@@ -144,7 +139,7 @@ impl Watch<'_> {
         let mut out = vec![0; CHUNK];
         let mut err = vec![0; CHUNK];
         let deadline = Deadline::now() + self.execution.timeout;
-        let mut exit = self.early;
+        let mut exit = None;
         let mut killed = None;
         let mut is_gone = false;
         while !is_gone || stdout.is_some() || stderr.is_some() {

@@ -9,6 +9,7 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod owners;
+mod start;
 
 use crate::mutation::Mutation;
 
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Mutation> {
         owners::mutations(),
         changes::mutations(),
         containers::mutations(),
+        start::mutations(),
     ]
     .concat()
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::terminal::steers_terminal;
+
 /// One thing that is wrong in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -112,12 +114,12 @@ impl Problem {
     }
 }
 
-/// Replaces each control character but the newline, so that a file cannot steer a terminal.
+/// Replaces what would steer a terminal, but for the newline.
 fn printable(text: &str) -> String {
     let visible = |c: char| match c {
         '\n' => '\n',
         '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
+        c if steers_terminal(c) => '\u{fffd}',
         c => c,
     };
     text.chars().map(visible).collect()

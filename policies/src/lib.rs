@@ -17,6 +17,7 @@ mod policy;
 mod preset;
 mod steering;
 mod syscalls;
+mod terminal;
 mod tree;
 pub mod yaml;
 
@@ -38,4 +39,5 @@ pub use syscalls::{
     ArgCondition, ArgOp, ArgTest, ArgWidth, Sockets, SyscallRule, denied_among_host_processes,
     denied_syscalls, denied_without_network_namespace,
 };
+pub use terminal::steers_terminal;
 pub use tree::{EntryKind, Tree};

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::terminal::steers_terminal;
+
 /// A path relative to the repository root, as bytes: git and Linux allow anything but NUL.
 ///
 /// Never empty, never absolute, without `.`, `..`, empty components, NUL or a trailing slash.
@@ -150,7 +152,7 @@ fn escape(bytes: &[u8]) -> String {
         for c in chunk.valid().chars() {
             match c {
                 '\\' => text.push_str("\\\\"),
-                c if c.is_control() => {
+                c if steers_terminal(c) => {
                     let mut buffer = [0; 4];
                     for byte in c.encode_utf8(&mut buffer).bytes() {
                         push_hex(&mut text, byte);

@@ -1,5 +1,6 @@
 //! `autoclave check`.
 
+use autoclave_policies::steers_terminal;
 use autoclave_runner::campaign::{self, Area, CheckReport, CheckStatus, PreflightRequest};
 use autoclave_runner::event::{Event, EventKind, Reporter};
 use clap::Args;
@@ -139,9 +140,9 @@ fn text(report: &CheckReport) -> String {
     text
 }
 
-/// Replaces control characters: a harness's output cannot steer the terminal.
+/// Replaces what would steer a terminal: a harness's output cannot.
 fn printable(line: &str) -> String {
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    let visible = |c: char| if steers_terminal(c) { ' ' } else { c };
     line.chars().map(visible).collect()
 }
 

@@ -10,6 +10,7 @@ use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::project::Project;
+use crate::reporter::words::one_line;
 use crate::table::{Column, Table};
 
 /// Show what the newest run of a marker tried and what came of it
@@ -115,7 +116,7 @@ fn table(progress: &Progress) -> Table {
             e.pairs.to_string(),
             e.denied.to_string(),
             e.usage.cost_usd.to_string(),
-            e.summary.clone(),
+            one_line(&e.summary, usize::MAX),
         ]);
     }
     table

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use autoclave_policies::steers_terminal;
 use autoclave_runner::campaign::latest_progress;
 use autoclave_runner::decide::progress::ExperimentRecord;
 use autoclave_runner::model::ExperimentNumber;
@@ -95,7 +96,9 @@ pub fn run(args: ShowArgs, format: Format) -> Result<Exit, Failure> {
 fn told(record: &ExperimentRecord) -> String {
     let mut text = format!(
         "experiment {}: {}, {}\n",
-        record.n, record.verdict, record.detail
+        record.n,
+        record.verdict,
+        harmless(&record.detail)
     );
     for remark in &record.remarks {
         text.push_str(&format!("remark: {}\n", harmless(remark)));
@@ -109,7 +112,7 @@ fn told(record: &ExperimentRecord) -> String {
 /// Returns what an agent wrote without what a terminal would obey.
 fn harmless(text: &str) -> String {
     text.chars()
-        .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
+        .filter(|c| matches!(c, '\n' | '\t') || !steers_terminal(*c))
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! Numbers, times and foreign text in the form people read.
 
+use autoclave_policies::steers_terminal;
 use autoclave_runner::model::FinishReason;
 
 /// Returns foreign text as one line of at most `max` characters that cannot command a terminal:
@@ -8,20 +9,13 @@ pub fn one_line(text: &str, max: usize) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut line: String = words
         .chars()
-        .map(|c| if is_printable(c) { c } else { '?' })
+        .map(|c| if steers_terminal(c) { '?' } else { c })
         .collect();
     if let Some((cut, _)) = line.char_indices().nth(max) {
         line.truncate(cut);
         line.push_str("...");
     }
     line
-}
-
-fn is_printable(c: char) -> bool {
-    // Bidirectional controls can make a line read as something else: https://trojansource.codes.
-    let turns =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !c.is_control() && !turns
 }
 
 /// Returns a relative gain, given as a fraction, as `+8.3 %`.

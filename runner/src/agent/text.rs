@@ -1,5 +1,7 @@
 //! Short texts for people, cut out of long ones.
 
+use autoclave_policies::steers_terminal;
+
 /// Returns at most `limit` characters of `text`; a cut ends in `…`.
 pub fn cut(text: &str, limit: usize) -> String {
     if text.chars().nth(limit).is_none() {
@@ -21,7 +23,7 @@ pub fn first_sentence(text: &str) -> String {
     let end = line
         .char_indices()
         .find(|&(at, c)| matches!(c, '.' | '!' | '?') && line[at + 1..].starts_with(' '));
-    cut(end.map_or(line, |(at, _)| &line[..=at]), 200)
+    shown(end.map_or(line, |(at, _)| &line[..=at]))
 }
 
 /// Returns the last line that says something, in at most 200 characters.
@@ -31,7 +33,13 @@ pub fn last_line(text: &str) -> String {
         .rev()
         .map(str::trim)
         .find(|line| line.chars().any(char::is_alphanumeric));
-    cut(line.unwrap_or_default(), 200)
+    shown(line.unwrap_or_default())
+}
+
+/// Returns `line` as it may stand in a commit's message: without what would steer a terminal.
+fn shown(line: &str) -> String {
+    let harmless = line.chars().filter(|c| !steers_terminal(*c));
+    cut(&harmless.collect::<String>(), 200)
 }
 
 #[cfg(test)]
@@ -45,6 +53,13 @@ mod tests {
             "Cut a.rs by 1.5 ms."
         );
         assert_eq!(first_sentence(""), "");
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_left_out() {
+        let text = "\u{1b}]0;a\u{7} b\u{202e}c\r";
+        assert_eq!(first_sentence(text), "]0;a bc");
+        assert_eq!(last_line(text), "]0;a bc");
     }
 
     #[test]

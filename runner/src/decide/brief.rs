@@ -1,6 +1,6 @@
 //! What the agent is told for one experiment.
 
-use autoclave_policies::RepoPath;
+use autoclave_policies::{RepoPath, steers_terminal};
 
 use crate::marker::{LineGuard, Marker};
 use crate::model::{Direction, Metric};
@@ -232,7 +232,7 @@ pub(super) fn headline(experiment: &ExperimentRecord) -> String {
 fn quoted(text: &str) -> String {
     let clean: Vec<char> = text
         .chars()
-        .filter(|c| *c == '\n' || *c == '\t' || !c.is_control())
+        .filter(|c| matches!(c, '\n' | '\t') || !steers_terminal(*c))
         .collect();
     let body: String = if clean.len() > LONGEST_LOG {
         let half = LONGEST_LOG / 2;
@@ -249,7 +249,7 @@ fn quoted(text: &str) -> String {
 
 /// Returns `text` in one line without control characters, at most 300 characters.
 pub(crate) fn one_line(text: &str) -> String {
-    text.split(|c: char| c.is_whitespace() || c.is_control())
+    text.split(|c: char| c.is_whitespace() || steers_terminal(c))
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
         .join(" ")

@@ -1,5 +1,6 @@
 //! How exactly one number is read from what a command prints.
 
+use autoclave_policies::steers_terminal;
 use regex::bytes::Regex;
 
 use crate::model::Metric;
@@ -189,7 +190,7 @@ fn shown(text: &[u8]) -> String {
     let start = &text[..text.len().min(4 * LONGEST)];
     let line: String = String::from_utf8_lossy(start)
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if steers_terminal(c) { ' ' } else { c })
         .collect();
     if line.chars().count() > LONGEST {
         line.chars().take(LONGEST).chain(['…']).collect()

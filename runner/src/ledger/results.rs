@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use autoclave_policies::steers_terminal;
+
 use crate::decide::progress::Progress;
 
 /// Returns `results.tsv`: a header, then a line an experiment; what is not known is empty. Columns
@@ -45,7 +47,7 @@ pub fn results_tsv(progress: &Progress) -> String {
 /// Returns `text` without what would end its cell or line.
 fn one_cell(text: &str) -> String {
     let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
+        .split(|c: char| c.is_whitespace() || steers_terminal(c))
         .filter(|word| !word.is_empty())
         .collect();
     words.join(" ")

@@ -8,7 +8,10 @@ use crate::toy;
 
 e2e::journeys!(
     each_backend: [],
-    each_caller: [what_an_agent_does_beside_its_task_is_gone_with_its_sandbox],
+    each_caller: [
+        what_an_agent_does_beside_its_task_is_gone_with_its_sandbox,
+        nothing_that_an_agent_says_or_makes_reaches_a_terminal_as_control,
+    ],
 );
 
 /// Each deed ends in a word that tells it was done, or that it was refused.
@@ -123,4 +126,53 @@ fn what_an_agent_does_beside_its_task_is_gone_with_its_sandbox(setup: Setup) {
         assert!(!body.contains("whispering-walrus"), "{body}");
     }
     assert_eq!(stage.verdicts("smaller"), ["keep", "discard no_change"]);
+}
+
+/// What clears a screen, renames a window, and writes from right to left.
+const STEERS: &str = "\u{1b}[2J\u{1b}]0;walrus\u{7}\u{9b}31m\u{202e}\r";
+
+fn nothing_that_an_agent_says_or_makes_reaches_a_terminal_as_control(setup: Setup) {
+    let config = format!(
+        "{}    loop: {{max_experiments: 2, budget_per_experiment: 2m}}\n",
+        toy::MARKER
+    );
+    let stage = e2e::stage::Stage::new(setup, &config, &toy::FILES);
+    let steers = "$(printf '\\033[2J\\033]0;walrus\\007\\302\\23331m\\342\\200\\256\\r')";
+    let deed = |last: &str| {
+        let command = format!(
+            "x=\"{steers}\"; echo \"said $x\"; echo walrus > \"src/made $x\"; mkfifo \"src/fifo $x\";
+             echo \"$x\" > \"tests/denied $x\"; {last}"
+        );
+        serde_json::json!({
+            "text": format!("I say {STEERS}"),
+            "tools": [{"name": "Bash", "input": {"command": command}}],
+        })
+    };
+    let script = serde_json::json!({"sessions": [
+        [deed("echo \"$x\" > src/number.txt")],
+        [deed("echo 50 > src/number.txt"), {"text": format!("done {STEERS}")}],
+    ]});
+    let stage = stage.with_script(&script.to_string());
+    let mut said = String::new();
+    for line in [
+        "run -m smaller",
+        "status",
+        "results -m smaller",
+        "show 1 -m smaller",
+        "show 2 -m smaller",
+        "finalize -m smaller --branch autoclave/final",
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let ended = stage.autoclave(&arguments).expect(0);
+        said += &format!("{}{}", ended.stdout, ended.stderr);
+    }
+    assert_eq!(stage.verdicts("smaller").len(), 2);
+    assert_eq!(stage.verdicts("smaller")[1], "keep");
+    // The control: all of it was told, but for what steers.
+    for told in ["I say", "src/made ", "src/fifo ", "tests/denied "] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let steers = |c: &char| c.is_control() && !matches!(c, '\n' | '\t') || *c == '\u{202e}';
+    let found: Vec<char> = said.chars().filter(steers).collect();
+    assert!(found.is_empty(), "{found:?} in {said:?}");
 }

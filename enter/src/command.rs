@@ -113,6 +113,7 @@ fn limit(rlimits: &Rlimits) -> Result<(), Failure> {
     let mut limits = vec![
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_FSIZE, rlimits.file_bytes),
+        (Resource::RLIMIT_NOFILE, rlimits.open_files),
     ];
     limits.extend(rlimits.memory_bytes.map(|n| (Resource::RLIMIT_DATA, n)));
     limits.extend(rlimits.processes.map(|n| (Resource::RLIMIT_NPROC, n)));

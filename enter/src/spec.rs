@@ -106,6 +106,8 @@ pub struct Rlimits {
     pub processes: Option<u64>,
     /// `RLIMIT_FSIZE`.
     pub file_bytes: u64,
+    /// `RLIMIT_NOFILE`.
+    pub open_files: u64,
 }
 
 /// What is in force, as the kernel tells the process that is about to become the command.

@@ -28,6 +28,9 @@ pub const HOME: &str = "/home/agent";
 /// Where an execution with [`Network::Gateway`] finds the gateway's socket.
 pub const GATEWAY_SOCKET: &str = "/run/autoclave/gateway.sock";
 
+/// Files that each process of a sandbox may have open.
+pub(crate) const OPEN_FILES: u32 = 4096;
+
 /// What commands must know of every sandbox; a plan or an execution may say otherwise.
 ///
 /// The workspace's root can belong to another uid than the command has, where git would refuse to

@@ -64,6 +64,31 @@ fn the_document_tells_what_is_played() {
 }
 
 #[test]
+fn what_is_played_elsewhere_is_there() {
+    let text = page("docs/escapes.md");
+    let (_, elsewhere) = text.split_once("## Elsewhere").unwrap();
+    let named: Vec<&str> = elsewhere.split('`').skip(1).step_by(2).collect();
+    let is_path = |word: &str| word.contains('/');
+    assert!(
+        named
+            .iter()
+            .any(|word| !is_path(word) && word.contains('_'))
+    );
+    for (at, word) in named.iter().enumerate() {
+        if is_path(word) {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(word);
+            assert!(path.exists(), "{word}");
+        } else if word.contains('_') {
+            // A test; the file that it is in follows.
+            assert!(
+                page(named[at + 1]).contains(&format!("fn {word}(")),
+                "{word}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_is_open_is_told_in_the_security_page() {
     let page = page("SECURITY.md").replace('\n', " ");
     for case in cases() {

@@ -248,7 +248,7 @@ fn plumbing() -> Vec<Edit> {
 
 const ULIMITS: &str = "vec![
             ulimit(\"core\", 0),
-            ulimit(\"nofile\", 4096),
+            ulimit(\"nofile\", OPEN_FILES.into()),
             ulimit(\"nproc\", 4096),
         ]";
 const TEMPORARY: &str = "format!(\"rw,nosuid,nodev,size={},mode=1777\", limits.disk_bytes)";

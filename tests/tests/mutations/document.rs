@@ -26,7 +26,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ),
     (
         "time limits, and that nothing outlives the runner",
-        "`runner/src/sandbox/process/tests/lifetime.rs` and `tests/tests/engine_faults.rs` play these",
+        "`runner/src/sandbox/process/tests/lifetime.rs` and `tests/tests/faults/engine.rs` play these",
     ),
     (
         "that views in containers get no new mounts of the host",

@@ -13,7 +13,7 @@ use super::Shared;
 use super::image::HELPER;
 use super::snapshot::Frozen;
 use super::way::WayOut;
-use crate::sandbox::{Execution, GATEWAY_SOCKET, Network, WORKSPACE};
+use crate::sandbox::{Execution, GATEWAY_SOCKET, Network, OPEN_FILES, WORKSPACE};
 
 /// Describes the container of `execution`, whose command is the helper.
 pub fn describe(
@@ -90,7 +90,7 @@ pub fn confined(shared: &Shared) -> HostConfig {
         }),
         ulimits: Some(vec![
             ulimit("core", 0),
-            ulimit("nofile", 4096),
+            ulimit("nofile", OPEN_FILES.into()),
             ulimit("nproc", 4096),
         ]),
         init: Some(false),

@@ -15,7 +15,7 @@ use super::layer::{self, Layer};
 use super::mode::Mode;
 use super::slot::Slot;
 use super::{Shared, unmounted};
-use crate::sandbox::{Execution, HOME, Network, OWN_ENV, SandboxError, WORKSPACE};
+use crate::sandbox::{Execution, HOME, Network, OPEN_FILES, OWN_ENV, SandboxError, WORKSPACE};
 
 /// What of the host a sandbox is made of.
 pub struct Parts<'a> {
@@ -73,6 +73,7 @@ pub fn describe(
             memory_bytes: cgroup.is_none().then_some(limits.memory_bytes),
             processes: cgroup.is_none().then_some(u64::from(limits.pids)),
             file_bytes: limits.disk_bytes,
+            open_files: OPEN_FILES.into(),
         },
         secret_canary: shared.secret_canary(),
         argv: execution

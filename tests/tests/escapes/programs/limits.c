@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +49,21 @@ static int start_threads(const char *count) {
             return refused_at("clone");
         }
     }
+    return 0;
+}
+
+/* "COUNT": one file so many times at once. */
+static int open_many(const char *count) {
+    struct rlimit limits;
+    int left;
+    if (getrlimit(RLIMIT_NOFILE, &limits) < 0)
+        return broken_at("prlimit64");
+    limits.rlim_cur = limits.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limits) < 0)
+        return refused_at("prlimit64");
+    for (left = atoi(count); left > 0; left--)
+        if (open("/dev/null", O_RDONLY) < 0)
+            return refused_at("openat");
     return 0;
 }
 
@@ -217,6 +233,7 @@ static int spin(const char *name) {
 const struct attack limits_attacks[] = {
     {"fork_many", fork_many},
     {"start_threads", start_threads},
+    {"open_many", open_many},
     {"use_memory", use_memory},
     {"use_memory_in_children", use_memory_in_children},
     {"use_shared_memory", use_shared_memory},

@@ -20,6 +20,15 @@ pub fn mutations() -> Vec<Mutation> {
                 "u64::MAX",
             )
             .caught_by(&["file-size"]),
+        Mutation::new("limit-open-files", "the limit of open files", Row::Sealed)
+            .also(Row::Landlock)
+            .instead_near(
+                COMMAND,
+                "(Resource::RLIMIT_NOFILE, rlimits.open_files)",
+                "rlimits.open_files",
+                "u64::MAX",
+            )
+            .caught_by(&["open-files"]),
         Mutation::new("limit-data", "the limit of memory without cgroups", Row::NoCgroup)
             .without(
                 COMMAND,

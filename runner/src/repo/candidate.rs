@@ -1,6 +1,6 @@
 //! Accepted changes as commits, and commits as changes.
 
-use git2::{DiffFormat, DiffOptions, Oid, Signature, Time, Tree};
+use git2::{DiffFormat, DiffOptions, ObjectType, Oid, Signature, Time, Tree};
 
 use super::error::{Doing, RepoError};
 use super::listing::{self, TreeKind};
@@ -123,10 +123,15 @@ impl Repo {
         let who = self.identity(when)?;
         let tree: Tree<'_> = self.git.find_tree(tree).doing("read a tree")?;
         let parent = self.commit(parent)?;
-        self.git
-            .commit(None, &who, &who, message, &tree, &[&parent])
-            .doing("write a commit")
-            .map(commit_id)
+        // Not `Repository::commit`, which takes a commit that could not be written for one that was
+        // (libgit2 1.9, `git_commit__create_internal`).
+        let write = || {
+            let text = self
+                .git
+                .commit_create_buffer(&who, &who, message, &tree, &[&parent])?;
+            self.git.odb()?.write(ObjectType::Commit, &text)
+        };
+        write().doing("write a commit").map(commit_id)
     }
 
     fn edit_of(&self, kind: &ChangeKind) -> Result<edit::Edit, RepoError> {

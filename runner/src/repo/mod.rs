@@ -20,7 +20,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use git2::{Commit, Oid, Repository, Tree};
+use git2::{Commit, ErrorCode, Oid, Repository, Tree};
 
 pub use agent_git::AgentGit;
 pub use branches::Existing;
@@ -130,8 +130,11 @@ impl Repo {
 fn find_commit<'r>(git: &'r Repository, id: &CommitId) -> Result<Commit<'r>, RepoError> {
     Oid::from_str(id.as_str())
         .and_then(|oid| git.find_commit(oid))
-        .map_err(|_| RepoError::NoSuchCommit {
-            reference: id.to_string(),
+        .or_else(|cause| match cause.code() {
+            ErrorCode::NotFound => Err(RepoError::NoSuchCommit {
+                reference: id.to_string(),
+            }),
+            _ => Err(cause).doing("read a commit"),
         })
 }
 

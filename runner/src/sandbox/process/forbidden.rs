@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(missing(0xa804_25fb), Vec::<&str>::new());
         assert_eq!(missing(0x01ff_ffff_ffff), Vec::<&str>::new());
         assert_eq!(
-            missing(0x0),
+            missing(0),
             [
                 "CAP_CHOWN",
                 "CAP_DAC_OVERRIDE",

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -156,9 +157,11 @@ static void play(const char *id, const char *name, const char *argument) {
     }
     status = wait_for(child);
     /* What it started may outlive it only where it wants to: by leaving the group. Until the rest
-       is gone, the next attack would meet its limits. */
+       is gone, the next attack would meet its limits. The dead are there until somebody asks for
+       them: this does, as they become its children. */
     for (waited = 0; kill(-child, SIGKILL) == 0 && waited < PATIENCE_MS; waited += 2)
-        nanosleep(&moment, NULL);
+        if (waitpid(-child, NULL, WNOHANG) <= 0)
+            nanosleep(&moment, NULL);
     if (status == -1)
         printf("%s\ttimeout\n", id);
     else if (WIFSIGNALED(status))
@@ -207,6 +210,8 @@ int main(int count, char **arguments) {
         return be_victim();
     if (count == 2 && strcmp(arguments[1], "--spin") == 0)
         return turn();
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L) < 0)
+        return 1;
     said = mmap(NULL, sizeof *said, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (said == MAP_FAILED)
         return 1;

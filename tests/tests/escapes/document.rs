@@ -35,9 +35,13 @@ pub fn note(group: &Group, row: Row, measured: &BTreeMap<String, Measured>) {
             (Some(measured), _) if !measured.got_through() => &measured.word,
             (Some(_), outcome) => cell(outcome),
         };
+        let why = match case.expected_on(row) {
+            Outcome::Open(why) if measured.get(case.name).is_some_and(Measured::got_through) => why,
+            _ => "",
+        };
         let (column, row) = (row as usize, row.words());
         let (name, case) = (group.name, case.name);
-        text += &format!("{position}\t{number}\t{column}\t{name}\t{case}\t{row}\t{cell}\n");
+        text += &format!("{position}\t{number}\t{column}\t{name}\t{case}\t{row}\t{cell}\t{why}\n");
     }
     fs::write(folder.join(format!("{}.{row:?}", group.name)), text).unwrap();
 }
